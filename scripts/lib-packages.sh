@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # The toolchains and the linters: from what is installed, the distribution or PyPI.
 
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
 # apt PACKAGE…: installs Debian or Ubuntu packages.
 apt() {
     local as_root=()

@@ -2,6 +2,9 @@
 # The programs that come as Go modules: built from integration/tools/NAME into target/tools/bin,
 # and kept in a cache outside of it, as linking them is slow.
 
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
 cache=${JINE_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/jine/tools}
 
 # from_cache KEY BINARY…: puts them into target/tools/bin, or fails if one isn't there.

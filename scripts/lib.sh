@@ -3,7 +3,11 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/target/tools
+# shellcheck disable=SC2034 # for those who source this file
 bin=$tools/bin
+
+[ -z "${jine_lib:-}" ] || return 0
+jine_lib=yes
 
 # Where setup puts what it had to install itself, and where rustup puts cargo.
 PATH=$tools/go/bin:$tools/rust/bin:$tools/lint/bin:$PATH:$HOME/.cargo/bin
@@ -11,6 +15,8 @@ export PATH
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
+# Prints the comment at the head of the script that calls it.
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # version_at_least HAVE WANT
