@@ -1,0 +1,5 @@
+package main
+
+func runFull(r *Run) {}
+
+func runFaults(r *Run) {}
