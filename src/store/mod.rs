@@ -59,7 +59,7 @@ pub struct Status {
     pub compacted: Revision,
     /// The last place in the log that is applied: raft_index.
     pub applied: u64,
-    /// Bytes on disk as the stream reports them, and those of it that are live.
+    /// Bytes on disk as the stream reports them, and those of them that are in use.
     pub db_size: u64,
     pub db_size_in_use: u64,
     /// Not serving linearizable requests, and why.
@@ -127,7 +127,8 @@ impl Store {
         todo!()
     }
 
-    pub fn status(&self) -> Status {
+    /// Sizes are asked of the log, or the last known where it does not answer.
+    pub async fn status(&self) -> Status {
         todo!()
     }
 

@@ -24,8 +24,9 @@ pub enum WatchOutput {
     Created { id: i64, revision: Revision },
     /// The id is taken (`duplicate`): answered as created and canceled at once, with id -1.
     Refused { revision: Revision },
-    /// All events of one revision that the watcher wants; never empty. Revisions rise.
-    Events { id: i64, revision: Revision, events: Vec<Arc<Event>> },
+    /// All events of one revision that the watcher wants; never empty. Revisions rise. Watchers of the same
+    /// range share one list.
+    Events { id: i64, revision: Revision, events: Arc<[Arc<Event>]> },
     /// The client asked for it.
     Canceled { id: i64, revision: Revision },
     /// The start, or where a slow watcher stands, is compacted.
