@@ -127,6 +127,21 @@ impl Store {
         todo!()
     }
 
+    /// What the log was named by its genesis record; never changes while the process runs.
+    pub fn cluster_id(&self) -> u64 {
+        todo!()
+    }
+
+    /// This process; never 0 and never changes while it runs.
+    pub fn member_id(&self) -> u64 {
+        todo!()
+    }
+
+    /// Why linearizable requests are not served right now, if they are not. Asks nobody.
+    pub fn unavailable(&self) -> Option<String> {
+        todo!()
+    }
+
     /// Sizes are asked of the log, or the last known where it does not answer.
     pub async fn status(&self) -> Status {
         todo!()
@@ -136,6 +151,12 @@ impl Store {
         todo!()
     }
 
+    /// Returns the alarms that stand afterwards.
+    pub async fn raise(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
+        todo!()
+    }
+
+    /// Returns the alarms that stand afterwards.
     pub async fn disarm(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
         todo!()
     }

@@ -41,7 +41,8 @@ pub struct WatchStream {}
 
 #[allow(unused_variables, clippy::todo)]
 impl WatchStream {
-    /// Answers in the stream: Created or Refused, before any event.
+    /// Answers in the stream: Created or Refused, before any event of the watcher. These answers come in the order of the
+    /// calls: the caller tells by it which request an id belongs to.
     pub fn create(&self, request: WatchRequest) {
         todo!()
     }
@@ -57,7 +58,8 @@ impl WatchStream {
     }
 
     /// The next thing to send. None: the store is stopping or cannot go on; end the stream with Unavailable. May be called while
-    /// `create`, `cancel` and `request_progress` are called from another task.
+    /// `create`, `cancel` and `request_progress` are called from another task. Cancel safe: a call that was dropped before it
+    /// resolved has taken nothing.
     pub async fn next(&self) -> Option<WatchOutput> {
         todo!()
     }
