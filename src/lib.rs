@@ -1,4 +1,7 @@
 //! jine: etcd's v3 API on one NATS JetStream KV bucket. ARCHITECTURE.md is the map.
 
+pub mod config;
+pub mod logging;
 pub mod state;
 pub mod store;
+pub mod systemd;

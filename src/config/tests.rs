@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use super::*;
+
+fn config(flags: &[&str]) -> Result<Config, Error> {
+    let line = std::iter::once("jine").chain(flags.iter().copied());
+    Config::new(&Arguments::read(line).unwrap())
+}
+
+fn refused(flags: &[&str], part: &str) {
+    let error = config(flags).expect_err(&format!("{flags:?} is accepted")).to_string();
+    assert!(error.contains(part), "{flags:?}: {error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
+fn the_defaults_run_a_nats_server_and_listen_on_loopback() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.nats.server, Server::Embedded { program: None });
+    assert_eq!((config.nats.bucket.as_str(), config.nats.replicas), ("jine", 1));
+    assert_eq!(config.clients.listen.len(), 1);
+    assert_eq!(config.clients.listen[0].address.to_string(), "127.0.0.1:2379");
+    assert!(!config.clients.listen[0].tls && config.clients.tls.is_none());
+    assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:2381");
+    assert_eq!(config.limits, Limits { max_txn_ops: 128, max_request_bytes: 1_572_864 });
+    assert_eq!(config.watch_progress_interval, Duration::from_secs(5));
+    assert_eq!(config.compact_interval, None);
+    assert_eq!(config.emulated_etcd_version, "3.7.3");
+}
+
+#[test]
+fn listening_takes_the_styles_of_kine_and_of_etcd() {
+    for flags in [
+        ["--listen-address", "0.0.0.0:1"],
+        ["--listen-address", "tcp://0.0.0.0:1"],
+        ["--listen-client-urls", "http://0.0.0.0:1"],
+    ] {
+        assert_eq!(config(&flags).unwrap().clients.listen[0].address.to_string(), "0.0.0.0:1");
+    }
+    let two = config(&["--listen-client-urls", "http://127.0.0.1:1,http://[::1]:1"]).unwrap();
+    assert_eq!(two.clients.listen.len(), 2);
+    let unix = config(&["--listen-address", "unix:///run/jine.sock"]).unwrap();
+    assert_eq!(unix.clients.listen[0].address, Address::Unix("/run/jine.sock".into()));
+}
+
+#[test]
+fn a_certificate_makes_kines_style_tls_and_must_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.pem");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    let pair = ["--server-cert-file", file, "--server-key-file", file];
+    let with = |more: &[&'static str]| [&pair[..], more].concat();
+    assert!(config(&with(&[])).unwrap().clients.listen[0].tls);
+    let both = config(&with(&["--listen-client-urls", "https://1.2.3.4:1,http://127.0.0.1:1"])).unwrap();
+    assert_eq!(both.clients.listen.iter().map(|l| l.tls).collect::<Vec<_>>(), [true, false]);
+    refused(&with(&["--listen-client-urls", "http://127.0.0.1:1"]), "write https://");
+    refused(&with(&["--client-cert-auth"]), "--trusted-ca-file");
+    refused(&pair[..2], "go together");
+    let mutual = [&pair[..], &["--client-cert-auth=true", "--trusted-ca-file", file]].concat();
+    assert_eq!(config(&mutual).unwrap().clients.tls.unwrap().client_ca_file.unwrap(), PathBuf::from(file));
+}
+
+#[test]
+fn external_credentials_come_from_one_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let file = file.to_str().unwrap();
+    let auth = |flags: &[&str]| {
+        let flags = [&["--endpoint", "nats://h"][..], flags].concat();
+        match config(&flags).unwrap().nats.server {
+            Server::External(external) => external.auth,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(auth(&[]), None);
+    let password = Secret::new("hunter2");
+    assert_eq!(
+        auth(&["--nats-user", "me", "--nats-password-file", file]),
+        Some(Auth::UserPassword { user: "me".into(), password })
+    );
+    assert_eq!(auth(&["--nats-token-file", file]), Some(Auth::Token(Secret::new("hunter2"))));
+    assert_eq!(auth(&["--nats-creds", file]), Some(Auth::CredsFile(file.into())));
+    assert_eq!(auth(&["--nats-nkey", file]), Some(Auth::NkeyFile(file.into())));
+    refused(&["--endpoint", "nats://h", "--nats-creds", file, "--nats-nkey", file], "several credentials");
+    refused(&["--endpoint", "nats://h", "--nats-user", "me"], "--nats-password-file");
+    refused(&["--endpoint", "nats://h", "--nats-creds", "/nonexistent"], "cannot be read");
+}
+
+#[test]
+fn a_context_file_names_server_and_credentials() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.json");
+    std::fs::write(&file, r#"{"url":"nats://h1,h2","user":"u","password":"p"}"#).unwrap();
+    let endpoint = format!("nats://?contextFile={}", file.display());
+    match config(&["--endpoint", &endpoint]).unwrap().nats.server {
+        Server::External(external) => {
+            assert_eq!(external.servers, ["nats://h1:4222", "nats://h2:4222"]);
+            assert!(matches!(external.auth, Some(Auth::UserPassword { .. })));
+        }
+        other => panic!("{other:?}"),
+    }
+    refused(&["--endpoint", &format!("nats://h?contextFile={}", file.display())], "comes from that file");
+}
+
+#[test]
+fn what_cannot_work_is_refused_in_one_sentence() {
+    refused(&["--max-txn-ops", "1001"], "atomic batch");
+    refused(&["--max-txn-ops", "0"], "from 1 to 1000");
+    refused(&["--max-txn-ops", "x"], "from 1 to 1000");
+    refused(&["--max-request-bytes", "9MiB"], "between 1KiB and 8MiB");
+    refused(&["--watch-progress-notify-interval", "5"], "5s");
+    refused(&["--watch-progress-notify-interval", "0"], "below 100ms");
+    refused(&["--compact-interval", "5ms"], "below 1s");
+    refused(&["--emulated-etcd-version", "3.7"], "three numbers");
+    refused(&["--listen-address", "2379"], "HOST:PORT");
+    refused(&["--listen-client-urls", "ftp://h:1"], "http://, https:// or unix://");
+    refused(&["--listen-client-urls", "https://127.0.0.1:1"], "--server-cert-file");
+    refused(&["--listen-client-urls", "http://h:1,http://h:1"], "twice");
+    refused(&["--advertise-client-urls", "0.0.0.0:1"], "http://HOST:PORT");
+    refused(&["--advertise-client-urls", "http://0.0.0.0:1"], "nothing a client can connect to");
+    refused(&["--metrics-bind-address", "x"], "HOST:PORT");
+    refused(&["--log-format", "xml"], "plain nor json");
+    refused(&["--log-level", "loud=loud"], "write error, warn");
+    refused(&["--endpoint", "nats://?replicas=3"], "one replica");
+    refused(&["--endpoint", "nats://?noEmbed"], "noEmbed");
+    refused(&["--endpoint", "nats://", "--jetstream-domain", "x"], "--jetstream-domain");
+    refused(&["--endpoint", "nats://h", "--cert-file", "/x"], "go together");
+}
+
+#[test]
+fn switches_take_gos_form_too() {
+    for (flag, expected) in [("--skip-verify", true), ("--skip-verify=true", true), ("--skip-verify=false", false)] {
+        match config(&["--endpoint", "nats://h", flag]).unwrap().nats.server {
+            Server::External(external) => assert_eq!(external.tls.skip_verify, expected, "{flag}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(config(&["--metrics-bind-address", "0"]).unwrap().metrics, None);
+}
