@@ -255,6 +255,7 @@ pub enum LogError {
 /// One ordered reading of the log. Ends (with an error) at the first sign that a message may have been missed; the
 /// store then checks where it stands and asks for a new one.
 pub trait Follow: Send + 'static {
+    /// Cancel safe: nothing is lost when the future is dropped before it is ready.
     fn next(&mut self) -> impl Future<Output = Result<Followed, LogError>> + Send;
 }
 
@@ -280,8 +281,12 @@ pub trait Log: Send + Sync + 'static {
     /// The message at a place, or None where it was removed or never was.
     fn get(&self, at: Sequence) -> impl Future<Output = Result<Option<Incoming>, LogError>> + Send;
 
-    /// The newest message that is still there about a target (the newest checkpoint, claim …).
-    fn last_about(&self, target: Target) -> impl Future<Output = Result<Option<Incoming>, LogError>> + Send;
+    /// The first message about a target at or after a place, of those that are still there.
+    fn next_about(
+        &self,
+        target: &Target,
+        from: Sequence,
+    ) -> impl Future<Output = Result<Option<Incoming>, LogError>> + Send;
 
     fn info(&self) -> impl Future<Output = Result<LogInfo, LogError>> + Send;
 
