@@ -22,6 +22,18 @@ pub struct KeyValue {
     pub sequence: Sequence,
 }
 
+impl KeyValue {
+    /// Not a version but the mark that the key ended here: only key, mod_revision and sequence are set.
+    pub fn is_tombstone(&self) -> bool {
+        self.version == 0
+    }
+
+    /// Bytes of key and value: what the version counts for in [`State::live_bytes`](super::State::live_bytes).
+    pub(super) fn size(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     Put,

@@ -3,14 +3,37 @@
 //! Pure: no I/O, no clock, no randomness, no async, nothing of ours outside this folder. Two processes that
 //! apply the same entries hold the same state, whenever and however often they do it.
 
+mod apply;
+mod compaction;
 pub mod entry;
 pub mod error;
+mod fingerprint;
+mod garbage;
+mod history;
+mod key_history;
 pub mod key_value;
+mod lease;
+mod machine;
+mod plan;
+mod range;
 pub mod request;
 pub mod revision;
+mod txn;
+mod view;
 
+#[cfg(test)]
+mod tests;
+
+pub use apply::Applied;
 pub use entry::{Entry, Op};
 pub use error::Error;
+pub use fingerprint::Fingerprint;
+pub use garbage::{Garbage, GarbageTarget};
 pub use key_value::{Event, EventKind, KeyValue, RevisionEvents};
+pub use lease::Lease;
+pub use machine::State;
+pub use plan::{Limits, Planned, TOMBSTONE_OVERHEAD, plan};
+pub use range::Chunk;
 pub use request::*;
 pub use revision::{LeaseId, Revision, Sequence};
+pub use view::{Layer, View};

@@ -1,0 +1,104 @@
+//! The state itself: what is held, and the simple questions about it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::fingerprint::Fingerprint;
+use super::garbage::GarbageBook;
+use super::key_history::KeyHistory;
+use super::key_value::{KeyValue, RevisionEvents};
+use super::lease::Lease;
+use super::request::Alarm;
+use super::revision::{LeaseId, Revision};
+
+/// Everything that the entries applied so far come to.
+///
+/// ```text
+/// put a=1 (rev 2)   put b=1 (rev 3)   put a=2 (rev 4)   delete b (rev 5)
+///
+/// index    a: [2, 4]   b: [3, tombstone 5]       reads at 2, 3, 4 and 5 are possible
+/// history  2, 3, 4, 5                            a watcher may start at any of them
+///
+/// after compact(4)
+/// index    a: [4]      b: [3, tombstone 5]       3 is what a read at 4 must see of b
+/// history  4, 5
+/// ```
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(super) revision: Revision,
+    /// The oldest revision that can be read, or zero.
+    pub(super) compacted: Revision,
+    /// Every key that some readable revision has, and those whose tombstone is at or above `compacted`.
+    pub(super) index: BTreeMap<Bytes, KeyHistory>,
+    /// The events of `compacted` and of what came after it, by revision.
+    pub(super) history: VecDeque<Arc<RevisionEvents>>,
+    pub(super) leases: BTreeMap<LeaseId, Lease>,
+    pub(super) alarms: BTreeSet<Alarm>,
+    pub(super) garbage: GarbageBook,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) live_bytes: u64,
+}
+
+impl State {
+    /// A state without keys: [`Revision::FIRST`] and [`Revision::ZERO`] for an empty store, the genesis record's or a
+    /// checkpoint's figures for one whose log starts there.
+    pub fn new(revision: Revision, compacted: Revision) -> State {
+        State {
+            revision: revision.max(compacted),
+            compacted,
+            index: BTreeMap::new(),
+            history: VecDeque::new(),
+            leases: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            garbage: GarbageBook::default(),
+            fingerprint: Fingerprint::default(),
+            live_bytes: 0,
+        }
+    }
+
+    /// Lifts the floors to a checkpoint's figures, before or while a log is replayed from which compaction has
+    /// removed messages. Never lowers anything.
+    pub fn raise(&mut self, revision: Revision, compacted: Revision) {
+        self.revision = self.revision.max(revision).max(compacted);
+        self.compact(compacted);
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The oldest revision that can be read; zero: never compacted.
+    pub fn compacted(&self) -> Revision {
+        self.compacted
+    }
+
+    /// The key's current version.
+    pub fn get(&self, key: &[u8]) -> Option<&Arc<KeyValue>> {
+        self.index.get(key)?.latest()
+    }
+
+    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
+        self.leases.get(&id)
+    }
+
+    /// By id.
+    pub fn leases(&self) -> impl ExactSizeIterator<Item = (LeaseId, &Lease)> {
+        self.leases.iter().map(|(id, lease)| (*id, lease))
+    }
+
+    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+        &self.alarms
+    }
+
+    /// What a checkpoint says about the state, to be compared after a replay.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Bytes of the keys and values of every version that can still be read: etcd's dbSizeInUse.
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+}
