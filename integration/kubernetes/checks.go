@@ -61,7 +61,7 @@ func none(_ float64, seen []string, err error) error {
 
 // checkLog looks for what no metric shows: watches that broke on an event, and panics.
 func (r *Run) checkLog(c *ControlPlane) {
-	for _, bad := range []string{"watch chan error", "panic"} {
+	for _, bad := range []string{"watch chan error", "panic: ", "Observed a panic"} {
 		r.Check(fmt.Sprintf("no %q in the API server's log", bad), func() error {
 			lines, err := grep(c.apiserver.log, bad)
 			if err == nil && len(lines) > 0 {

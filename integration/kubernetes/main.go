@@ -7,11 +7,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"k8s.io/klog/v2"
 )
 
 // Options are the command line, for all scenarios.
@@ -48,6 +51,10 @@ func main() {
 	if !*faults {
 		o.external = *external
 	}
+
+	// What the client libraries say about retries would only hide the report.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
