@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod logging;
+pub mod pb;
+pub mod rpc;
 pub mod state;
 pub mod store;
 pub mod systemd;

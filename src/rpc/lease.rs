@@ -1,0 +1,84 @@
+//! Leases: keys that go when their owner does.
+
+use futures_util::stream::try_unfold;
+use tokio_util::sync::CancellationToken;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::call::{Answer, Call};
+use super::validate;
+use crate::pb::etcdserverpb::lease_server::Lease;
+use crate::pb::etcdserverpb::{
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
+};
+use crate::state::LeaseId;
+use crate::store;
+
+pub(super) struct LeaseService {
+    pub(super) call: Call,
+    pub(super) stop: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl Lease for LeaseService {
+    async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Answer<LeaseGrantResponse> {
+        let request = request.into_inner();
+        validate::lease_ttl(request.ttl)?;
+        let granted = self.call.store.lease_grant(LeaseId(request.id), request.ttl).await?;
+        Ok(Response::new(LeaseGrantResponse {
+            header: self.call.header_at(granted.revision),
+            id: granted.id.0,
+            ttl: granted.ttl,
+            error: String::new(),
+        }))
+    }
+
+    async fn lease_revoke(&self, request: Request<LeaseRevokeRequest>) -> Answer<LeaseRevokeResponse> {
+        let revision = self.call.store.lease_revoke(LeaseId(request.into_inner().id)).await?;
+        Ok(Response::new(LeaseRevokeResponse { header: self.call.header_at(revision) }))
+    }
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<LeaseKeepAliveRequest>>,
+    ) -> Answer<BoxStream<LeaseKeepAliveResponse>> {
+        let session = (request.into_inner(), self.call.clone(), self.stop.clone());
+        Ok(Response::new(Box::pin(try_unfold(session, |(mut requests, call, stop)| async move {
+            let request = tokio::select! {
+                () = stop.cancelled() => return Err(store::Error::Stopped.into()),
+                request = requests.message() => request?,
+            };
+            let Some(request) = request else { return Ok(None) };
+            let answer = keep_alive(&call, request.id).await?;
+            Ok(Some((answer, (requests, call, stop))))
+        }))))
+    }
+
+    async fn lease_time_to_live(&self, request: Request<LeaseTimeToLiveRequest>) -> Answer<LeaseTimeToLiveResponse> {
+        let request = request.into_inner();
+        let status = self.call.store.lease_time_to_live(LeaseId(request.id), request.keys).await?;
+        let found = LeaseTimeToLiveResponse { header: self.call.header_now(), id: request.id, ..Default::default() };
+        Ok(Response::new(match status {
+            Some(status) => {
+                LeaseTimeToLiveResponse { ttl: status.ttl, granted_ttl: status.granted_ttl, keys: status.keys, ..found }
+            }
+            None => LeaseTimeToLiveResponse { ttl: -1, ..found },
+        }))
+    }
+
+    async fn lease_leases(&self, _: Request<LeaseLeasesRequest>) -> Answer<LeaseLeasesResponse> {
+        let leases = self.call.store.leases().await?;
+        let leases = leases.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
+        Ok(Response::new(LeaseLeasesResponse { header: self.call.header_now(), leases }))
+    }
+}
+
+/// A lease that is gone has the TTL 0; that is no error.
+async fn keep_alive(call: &Call, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+    // Taken first: were the lease revoked meanwhile, an answer from after that revision would say it lived on.
+    let header = call.header_now();
+    let ttl = call.store.lease_keep_alive(LeaseId(id)).await?.unwrap_or(0);
+    Ok(LeaseKeepAliveResponse { header, id, ttl })
+}

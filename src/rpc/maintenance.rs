@@ -1,0 +1,121 @@
+//! Status and alarms. What else etcd's service has is not served: see `unserved`.
+
+use tonic::{Request, Response};
+
+use super::call::{Answer, Call};
+use super::header::RAFT_TERM;
+use crate::pb::etcdserverpb::alarm_request::AlarmAction;
+use crate::pb::etcdserverpb::maintenance_server::Maintenance;
+use crate::pb::etcdserverpb::{
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DowngradeInfo, StatusRequest, StatusResponse,
+};
+use crate::state::{Alarm, AlarmKind};
+
+pub(super) struct MaintenanceService {
+    pub(super) call: Call,
+    /// The etcd version we pass for: clients decide by it what they may ask for.
+    pub(super) version: String,
+}
+
+#[tonic::async_trait]
+impl Maintenance for MaintenanceService {
+    async fn alarm(&self, request: Request<AlarmRequest>) -> Answer<AlarmResponse> {
+        let request = request.into_inner();
+        let kind = alarm_kind(request.alarm);
+        let alarm = kind.map(|kind| Alarm { member: request.member_id, kind });
+        let stands = self.call.store.alarms().await?;
+        let store = &self.call.store;
+        // What changes an alarm answers with it, if it did change.
+        let alarms = match (AlarmAction::try_from(request.action), alarm) {
+            (Ok(AlarmAction::Get), _) => {
+                stands.into_iter().filter(|a| kind.is_none_or(|kind| a.kind == kind)).collect()
+            }
+            (Ok(AlarmAction::Activate), Some(alarm)) => {
+                store.raise(alarm).await?;
+                vec![alarm]
+            }
+            (Ok(AlarmAction::Deactivate), Some(alarm)) if stands.contains(&alarm) => {
+                store.disarm(alarm).await?;
+                vec![alarm]
+            }
+            _ => Vec::new(),
+        };
+        let alarms = alarms.into_iter().map(alarm_member).collect();
+        Ok(Response::new(AlarmResponse { header: self.call.header_now(), alarms }))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Answer<StatusResponse> {
+        let status = self.call.store.status().await;
+        let mut errors: Vec<String> = status.unavailable.iter().map(|_| "etcdserver: no leader".to_owned()).collect();
+        let alarms = self.call.store.alarms().await.unwrap_or_default();
+        errors.extend(alarms.into_iter().map(describe));
+        Ok(Response::new(StatusResponse {
+            header: self.call.header_at(status.revision),
+            version: self.version.clone(),
+            db_size: saturate(status.db_size),
+            // Any member can write; this one does.
+            leader: if status.unavailable.is_some() { 0 } else { status.member_id },
+            raft_index: status.applied,
+            raft_term: RAFT_TERM,
+            raft_applied_index: status.applied,
+            errors,
+            db_size_in_use: saturate(status.db_size_in_use),
+            is_learner: false,
+            storage_version: minor_version(&self.version),
+            db_size_quota: 0,
+            downgrade_info: Some(DowngradeInfo::default()),
+        }))
+    }
+}
+
+/// `3.7.3` → `3.7.0`, as etcd names the versions of cluster and storage.
+pub(super) fn minor_version(version: &str) -> String {
+    let mut parts = version.split('.');
+    match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) => format!("{major}.{minor}.0"),
+        _ => version.to_owned(),
+    }
+}
+
+fn alarm_kind(alarm: i32) -> Option<AlarmKind> {
+    match AlarmType::try_from(alarm) {
+        Ok(AlarmType::Nospace) => Some(AlarmKind::NoSpace),
+        Ok(AlarmType::Corrupt) => Some(AlarmKind::Corrupt),
+        Ok(AlarmType::None) | Err(_) => None,
+    }
+}
+
+fn alarm_type(kind: AlarmKind) -> AlarmType {
+    match kind {
+        AlarmKind::NoSpace => AlarmType::Nospace,
+        AlarmKind::Corrupt => AlarmType::Corrupt,
+    }
+}
+
+fn alarm_member(alarm: Alarm) -> AlarmMember {
+    AlarmMember { member_id: alarm.member, alarm: alarm_type(alarm.kind) as i32 }
+}
+
+fn describe(alarm: Alarm) -> String {
+    format!("memberID:{} alarm:{}", alarm.member, alarm_type(alarm.kind).as_str_name())
+}
+
+fn saturate(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_storage_version_is_that_of_the_minor_release() {
+        assert_eq!(minor_version("3.7.3"), "3.7.0");
+        assert_eq!(minor_version("3.6.0-rc.1"), "3.6.0");
+    }
+
+    #[test]
+    fn alarms_are_told_as_etcd_tells_them() {
+        assert_eq!(describe(Alarm { member: 7, kind: AlarmKind::NoSpace }), "memberID:7 alarm:NOSPACE");
+    }
+}
