@@ -25,5 +25,5 @@ mod watch;
 mod watch_response;
 
 pub use metrics::Metrics;
-pub use server::{RpcOptions, serve};
+pub use server::{Listener, RpcOptions, serve};
 pub use tls::RpcTls;

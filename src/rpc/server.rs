@@ -102,15 +102,26 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Out of file descriptors, say: trying again at once would only burn CPU.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// A port to serve on.
+#[derive(Debug)]
+pub struct Listener {
+    pub tcp: TcpListener,
+    /// Needs [`RpcOptions::tls`].
+    pub tls: bool,
+}
+
 /// Accepts on all listeners until `shutdown` resolves; then watches and keepalives are ended with Unavailable, unary calls
 /// may finish, and what is left after the drain time is cut.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     store: Store,
     options: RpcOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let tls = options.tls.as_ref().map(tls::server_config).transpose()?.map(TlsAcceptor::from);
+    if tls.is_none() && listeners.iter().any(|listener| listener.tls) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS without a certificate"));
+    }
     let stop = CancellationToken::new();
     let (reporter, health) = tonic_health::server::health_reporter();
     let reporting = tokio::spawn(health::report(store.clone(), reporter, stop.clone()));
@@ -119,7 +130,8 @@ pub async fn serve(
 
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, tls.clone(), routes.clone(), stop.clone()));
+        let tls = tls.clone().filter(|_| listener.tls);
+        accepting.spawn(accept(listener.tcp, tls, routes.clone(), stop.clone()));
     }
     shutdown.await;
     stop.cancel();
