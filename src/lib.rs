@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod http;
+pub mod jetstream;
 pub mod logging;
 pub mod metrics;
 pub mod pb;

@@ -1,0 +1,101 @@
+//! Requests to JetStream's API: JSON in, JSON out.
+
+use async_nats::RequestErrorKind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::acks::ApiError;
+use super::link::Link;
+use crate::store::log::LogError;
+
+pub(super) mod code {
+    pub(in crate::jetstream) const NO_MESSAGE_FOUND: u64 = 10037;
+    pub(in crate::jetstream) const NOT_ENABLED_FOR_ACCOUNT: u64 = 10039;
+    pub(in crate::jetstream) const STREAM_NAME_IN_USE: u64 = 10058;
+    pub(in crate::jetstream) const STREAM_NOT_FOUND: u64 = 10059;
+    pub(in crate::jetstream) const NOT_ENABLED: u64 = 10076;
+}
+
+/// Why a request has no result.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The server's own answer.
+    Api(ApiError),
+    /// Nothing answers on that subject.
+    NoResponders,
+    /// No answer, or none that can be understood.
+    Log(LogError),
+}
+
+impl Failed {
+    pub(super) fn has_code(&self, code: u64) -> bool {
+        matches!(self, Failed::Api(error) if error.err_code == code)
+    }
+
+    /// As the store sees it.
+    pub(super) fn into_log_error(self, link: &Link) -> LogError {
+        match self {
+            Failed::Log(error) => error,
+            Failed::NoResponders if !link.client.server_info().jetstream && link.options.domain.is_none() => LogError::Fatal(
+                "JetStream is not enabled on the NATS server: start it with -js or a jetstream block in its configuration".into(),
+            ),
+            Failed::NoResponders => LogError::Unavailable("no JetStream server answers".into()),
+            Failed::Api(error) => match error.err_code {
+                code::STREAM_NOT_FOUND => LogError::StreamMissing,
+                code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => LogError::Fatal(format!(
+                    "JetStream cannot be used with this NATS account: {}",
+                    error.description
+                )),
+                // 503: temporarily unavailable, no leader, no suitable peers yet.
+                _ if error.code == 503 => LogError::Unavailable(error.description),
+                code => LogError::Fatal(format!("JetStream refused: {} ({code})", error.description)),
+            },
+        }
+    }
+}
+
+pub(super) async fn request<T: DeserializeOwned>(
+    link: &Link,
+    subject: String,
+    body: &impl Serialize,
+) -> Result<T, Failed> {
+    let unavailable = |why: String| Failed::Log(LogError::Unavailable(why));
+    if let Some(why) = link.lost() {
+        return Err(unavailable(why));
+    }
+    let body = serde_json::to_vec(body).map_err(|error| unavailable(error.to_string()))?;
+    let answer = link.client.request(subject.clone(), body.into()).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => return Err(Failed::NoResponders),
+        Err(error) if error.kind() == RequestErrorKind::TimedOut => return Err(Failed::Log(timed_out(link, &subject))),
+        Err(_) => return Err(unavailable(link.lost().unwrap_or_else(|| "the connection to NATS was lost".into()))),
+    };
+    let nonsense = |error: serde_json::Error| unavailable(format!("the answer to {subject} makes no sense: {error}"));
+    let value: Value = serde_json::from_slice(&answer.payload).map_err(nonsense)?;
+    if let Some(error) = value.get("error") {
+        return Err(Failed::Api(ApiError::deserialize_or_text(error)));
+    }
+    serde_json::from_value(value).map_err(nonsense)
+}
+
+/// A request that is not permitted gets no answer, only a complaint that names its subject.
+fn timed_out(link: &Link, subject: &str) -> LogError {
+    match link.complaint() {
+        Some(complaint) if complaint.to_lowercase().contains("permissions violation") => {
+            LogError::Fatal(format!("the NATS user lacks a permission: {complaint}"))
+        }
+        _ => LogError::Unavailable(format!("JetStream did not answer {subject} in time")),
+    }
+}
+
+impl ApiError {
+    fn deserialize_or_text(error: &Value) -> ApiError {
+        serde_json::from_value(error.clone()).unwrap_or_else(|_| ApiError {
+            code: 0,
+            err_code: 0,
+            description: error.to_string(),
+        })
+    }
+}

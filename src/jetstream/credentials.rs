@@ -1,0 +1,43 @@
+//! Credentials, from options to a connection.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_nats::{AuthError, ConnectOptions};
+
+use super::options::Credentials;
+use crate::store::log::LogError;
+
+pub(super) async fn apply(connect: ConnectOptions, credentials: &Credentials) -> Result<ConnectOptions, LogError> {
+    Ok(match credentials {
+        Credentials::None => connect,
+        Credentials::UserPassword(user, password) => connect.user_and_password(user.clone(), password.0.clone()),
+        Credentials::Token(token) => connect.token(token.0.clone()),
+        Credentials::CredsFile(path) => {
+            let unusable = |why: &dyn std::fmt::Display| {
+                LogError::Fatal(format!("{} is no NATS credentials file: {why}", path.display()))
+            };
+            connect.credentials(&read(path).await?).map_err(|error| unusable(&error))?
+        }
+        Credentials::NkeyFile(path) => {
+            let text = read(path).await?;
+            let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
+            let seed = seed.filter(|seed| nkeys::KeyPair::from_seed(seed).is_ok());
+            let missing = || LogError::Fatal(format!("{} holds no user's nkey seed (SU…)", path.display()));
+            connect.nkey(seed.ok_or_else(missing)?.to_owned())
+        }
+        Credentials::Jwt(jwt, seed) => {
+            let pair = nkeys::KeyPair::from_seed(seed.0.trim());
+            let pair = Arc::new(pair.map_err(|_| LogError::Fatal("the NATS user's seed cannot be used".into()))?);
+            connect.jwt(jwt.0.clone(), move |nonce| {
+                let pair = pair.clone();
+                async move { pair.sign(&nonce).map_err(AuthError::new) }
+            })
+        }
+    })
+}
+
+async fn read(path: &Path) -> Result<String, LogError> {
+    let text = tokio::fs::read_to_string(path).await;
+    text.map_err(|error| LogError::Fatal(format!("cannot read {}: {error}", path.display())))
+}

@@ -1,0 +1,91 @@
+//! What is needed to reach a bucket.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The bucket, the servers and how to be let in. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `nats://host:port` or `tls://host:port`; a user and password in it are used.
+    pub servers: Vec<String>,
+    pub bucket: String,
+    /// Copies of the bucket, where it has to be created.
+    pub replicas: usize,
+    pub credentials: Credentials,
+    pub tls: Tls,
+    /// The JetStream domain the bucket lives in, if it is not the server's own.
+    pub domain: Option<String>,
+    /// Only this process can write to the bucket. Only whoever runs the server itself may say so.
+    pub exclusive: bool,
+    /// The server syncs to disk before it acknowledges (`sync_interval: always`). No client can find that out.
+    pub synced: bool,
+    /// The connection's name in `nats server report connections`.
+    pub name: String,
+    /// The first token of reply subjects, where permissions ask for another than `_INBOX`.
+    pub inbox_prefix: Option<String>,
+    /// How long to wait for the acknowledgement of a group.
+    pub append_timeout: Duration,
+    /// How long to wait for any other answer, and for a connection.
+    pub request_timeout: Duration,
+    /// How often the server tells a follower that it is still there. After four silent ones the follower fails.
+    pub heartbeat: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            servers: vec!["nats://127.0.0.1:4222".into()],
+            bucket: "jine".into(),
+            replicas: 1,
+            credentials: Credentials::None,
+            tls: Tls::default(),
+            domain: None,
+            exclusive: false,
+            synced: false,
+            name: "jine".into(),
+            inbox_prefix: None,
+            // etcd's own request timeout is 5 s plus twice the election timeout.
+            append_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            heartbeat: Duration::from_millis(700),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub enum Credentials {
+    #[default]
+    None,
+    UserPassword(String, Secret),
+    Token(Secret),
+    /// A `.creds` file: user JWT and seed.
+    CredsFile(PathBuf),
+    /// A file that holds a user's nkey seed.
+    NkeyFile(PathBuf),
+    /// User JWT and seed, as a NATS context may hold them.
+    Jwt(Secret, Secret),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Trusted instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Certificate and key to show to the server.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    pub skip_verify: bool,
+    /// Refuse a server that offers no TLS.
+    pub required: bool,
+    /// TLS before the server says anything.
+    pub first: bool,
+}
+
+/// A string that never shows in logs.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
