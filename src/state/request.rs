@@ -17,6 +17,16 @@ pub enum KeyRange {
     From(Bytes),
 }
 
+impl KeyRange {
+    pub fn contains(&self, key: &[u8]) -> bool {
+        match self {
+            KeyRange::Single(single) => single == key,
+            KeyRange::Between(from, to) => key >= &from[..] && key < &to[..],
+            KeyRange::From(from) => key >= &from[..],
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SortTarget {
     Key,

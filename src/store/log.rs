@@ -254,7 +254,7 @@ pub enum LogError {
 
 /// One ordered reading of the log. Ends (with an error) at the first sign that a message may have been missed; the
 /// store then checks where it stands and asks for a new one.
-pub trait Follow: Send + 'static {
+pub trait Follow: Send + Sync + 'static {
     /// Cancel safe: nothing is lost when the future is dropped before it is ready.
     fn next(&mut self) -> impl Future<Output = Result<Followed, LogError>> + Send;
 }

@@ -1,8 +1,18 @@
 //! Watching: one [`WatchStream`] for each gRPC stream, with any number of watchers on one ordered queue.
+//!
+//! The [`Hub`] hands each revision's events to the watchers that are *synced*. A watcher that starts in the past, or whose stream
+//! is not read fast enough, is not synced: its stream reads the history for it, at the client's pace, until it has
+//! caught up. So a slow client costs only itself.
+
+mod hub;
+mod stream;
 
 use std::sync::Arc;
 
-use crate::state::{Event, KeyRange, Revision};
+pub use hub::Hub;
+pub use stream::WatchStream;
+
+use crate::state::{Event, EventKind, KeyRange, Revision};
 
 #[derive(Clone, Debug)]
 pub struct WatchRequest {
@@ -18,11 +28,11 @@ pub struct WatchRequest {
 }
 
 /// What happens on the stream, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum WatchOutput {
     /// `revision`: the store's when it was created.
     Created { id: i64, revision: Revision },
-    /// The id is taken (`duplicate`): answered as created and canceled at once, with id -1.
+    /// The client's own id is taken: answered as created and canceled at once, with id -1.
     Refused { revision: Revision },
     /// All events of one revision that the watcher wants; never empty. Revisions rise. Watchers of the same
     /// range share one list.
@@ -36,31 +46,18 @@ pub enum WatchOutput {
     Progress { id: i64, revision: Revision },
 }
 
-/// The watchers of one client stream. Dropping it removes them.
-pub struct WatchStream {}
+/// Which events of its range a watcher wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Filter {
+    no_put: bool,
+    no_delete: bool,
+}
 
-#[allow(unused_variables, clippy::todo)]
-impl WatchStream {
-    /// Answers in the stream: Created or Refused, before any event of the watcher. These answers come in the order of the
-    /// calls: the caller tells by it which request an id belongs to.
-    pub fn create(&self, request: WatchRequest) {
-        todo!()
-    }
-
-    /// Answers in the stream: Canceled; nothing if there is no such watcher.
-    pub fn cancel(&self, id: i64) {
-        todo!()
-    }
-
-    /// Answers in the stream: Progress with id -1, once every watcher is synced.
-    pub fn request_progress(&self) {
-        todo!()
-    }
-
-    /// The next thing to send. None: the store is stopping or cannot go on; end the stream with Unavailable. May be called while
-    /// `create`, `cancel` and `request_progress` are called from another task. Cancel safe: a call that was dropped before it
-    /// resolved has taken nothing.
-    pub async fn next(&self) -> Option<WatchOutput> {
-        todo!()
+impl Filter {
+    fn passes(self, event: &Event) -> bool {
+        match event.kind {
+            EventKind::Put => !self.no_put,
+            EventKind::Delete => !self.no_delete,
+        }
     }
 }

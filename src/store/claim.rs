@@ -1,0 +1,228 @@
+//! Who is the lessor, and what the others ask of it.
+//!
+//! The author of the last claim in the log is the lessor. Where several jine share a bucket, the others forward keepalives to it, and
+//! whoever finds it gone appends a claim. Claiming too often is harmless: every claim gives all leases their full TTL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::engine::{Command, Shared};
+use super::error::Error;
+use super::fence::Fence;
+use super::lessor::Renewal;
+use super::log::{Log, PeerError, Peers, Question, SessionId};
+use crate::state::LeaseId;
+
+/// How often the lessor is asked whether it is there.
+const ASK: Duration = Duration::from_secs(1);
+
+/// How long a question to the lessor may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Unanswered questions in a row after which a lessor counts as gone.
+const MISSES: u32 = 3;
+
+/// What a jine is asked by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Answered only by one that can serve.
+    Ping,
+    KeepAlive(LeaseId),
+    Remaining(LeaseId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Pong,
+    /// Seconds.
+    Ttl(i64),
+    Missing,
+    NotLessor,
+}
+
+impl Ask {
+    pub fn encode(self) -> Bytes {
+        Bytes::from(match self {
+            Ask::Ping => "ping".to_owned(),
+            Ask::KeepAlive(LeaseId(id)) => format!("keepalive {id}"),
+            Ask::Remaining(LeaseId(id)) => format!("remaining {id}"),
+        })
+    }
+
+    pub fn decode(question: &[u8]) -> Option<Ask> {
+        let text = std::str::from_utf8(question).ok()?;
+        let id = |id: &str| id.parse().ok().map(LeaseId);
+        match text.split_once(' ') {
+            None if text == "ping" => Some(Ask::Ping),
+            Some(("keepalive", lease)) => id(lease).map(Ask::KeepAlive),
+            Some(("remaining", lease)) => id(lease).map(Ask::Remaining),
+            _ => None,
+        }
+    }
+}
+
+impl Told {
+    pub fn encode(self) -> Bytes {
+        Bytes::from(match self {
+            Told::Pong => "pong".to_owned(),
+            Told::Ttl(seconds) => format!("ttl {seconds}"),
+            Told::Missing => "missing".to_owned(),
+            Told::NotLessor => "not lessor".to_owned(),
+        })
+    }
+
+    pub fn decode(answer: &[u8]) -> Option<Told> {
+        match std::str::from_utf8(answer).ok()? {
+            "pong" => Some(Told::Pong),
+            "missing" => Some(Told::Missing),
+            "not lessor" => Some(Told::NotLessor),
+            text => text.strip_prefix("ttl ")?.parse().ok().map(Told::Ttl),
+        }
+    }
+}
+
+/// Sees to it that there is a lessor while there are leases.
+pub struct Claimer<L> {
+    pub log: Arc<L>,
+    pub shared: Arc<Shared>,
+    pub engine: mpsc::UnboundedSender<Command>,
+    pub session: SessionId,
+}
+
+impl<L: Log + Peers> Claimer<L> {
+    /// Runs until the engine ends.
+    pub async fn run(self) {
+        let mut misses = 0;
+        loop {
+            tokio::select! {
+                () = self.shared.claim_needed.notified() => {}
+                () = tokio::time::sleep(ASK) => {}
+                () = self.engine.closed() => return,
+            }
+            let claimed = self.shared.claim();
+            if claimed == Some(self.session) || !self.is_lessor_needed() || self.shared.check_available().is_err() {
+                misses = 0;
+                continue;
+            }
+            misses = if self.is_there(claimed).await { 0 } else { misses + 1 };
+            let alone = self.log.traits().exclusive || claimed.is_none();
+            if alone || misses >= MISSES || self.is_certainly_gone(claimed).await {
+                // Done when the claim is applied; lost claims are wanted again at the next look.
+                let _ = self.engine.send(Command::Claim { over: claimed });
+                misses = 0;
+            }
+        }
+    }
+
+    fn is_lessor_needed(&self) -> bool {
+        !self.shared.lessor().is_empty() || self.shared.state().garbage_len() > 0
+    }
+
+    async fn is_there(&self, lessor: Option<SessionId>) -> bool {
+        let Some(lessor) = lessor.filter(|_| !self.log.traits().exclusive) else { return false };
+        matches!(self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await, Ok(answer) if Told::decode(&answer) == Some(Told::Pong))
+    }
+
+    async fn is_certainly_gone(&self, lessor: Option<SessionId>) -> bool {
+        let Some(lessor) = lessor else { return true };
+        matches!(self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await, Err(PeerError::NoResponders))
+    }
+}
+
+/// Answers what other jine ask.
+pub struct Answerer<L> {
+    pub log: Arc<L>,
+    pub shared: Arc<Shared>,
+    pub fence: Fence,
+    pub engine: mpsc::UnboundedSender<Command>,
+    pub session: SessionId,
+}
+
+impl<L: Log + Peers> Answerer<L> {
+    /// Runs until the engine ends; takes it up again after each loss of the connection.
+    pub async fn run(self) {
+        let this = Arc::new(self);
+        while !this.engine.is_closed() {
+            if this.log.traits().exclusive {
+                // Nobody else is there to ask.
+                return;
+            }
+            match this.log.serve(this.session).await {
+                Ok(mut questions) => {
+                    while let Some(question) = questions.recv().await {
+                        tokio::spawn(answer(this.clone(), question));
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "cannot be asked by other jine"),
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// None: no answer is the truth. The fence proves that this process is not cut off from the log.
+    async fn told(&self, ask: Ask) -> Option<Told> {
+        self.fence.pass().await.ok()?;
+        Some(told_here(&self.shared, ask).await.ok()?.unwrap_or(Told::NotLessor))
+    }
+}
+
+async fn answer<L: Log + Peers>(answerer: Arc<Answerer<L>>, question: Question) {
+    if let Some(told) = match Ask::decode(&question.question) {
+        Some(ask) => answerer.told(ask).await,
+        None => None,
+    } {
+        let _ = question.answer.send(told.encode());
+    }
+}
+
+/// The answer of this process, behind a fence that the caller has passed; None if it is not the lessor.
+pub(super) async fn told_here(shared: &Shared, ask: Ask) -> Result<Option<Told>, Error> {
+    match ask {
+        Ask::Ping => Ok(Some(Told::Pong)),
+        Ask::KeepAlive(id) => Ok(match renew(shared, id).await? {
+            Renewal::Renewed(ttl) => Some(Told::Ttl(ttl)),
+            Renewal::Missing => Some(Told::Missing),
+            Renewal::NotLessor | Renewal::Expiring => None,
+        }),
+        Ask::Remaining(id) => {
+            let lessor = shared.lessor();
+            let remaining = lessor.remaining(id, Instant::now()).map_or(Told::Missing, Told::Ttl);
+            Ok(lessor.is_mine().then_some(remaining))
+        }
+    }
+}
+
+/// Renews a lease here; waits while its revocation is on its way.
+async fn renew(shared: &Shared, id: LeaseId) -> Result<Renewal, Error> {
+    let mut applied = shared.applied.subscribe();
+    loop {
+        let renewal = shared.lessor().renew(id, Instant::now());
+        if renewal != Renewal::Expiring {
+            return Ok(renewal);
+        }
+        // Its end comes with an entry, or it is given up after a while.
+        let _ = tokio::time::timeout(Duration::from_millis(100), applied.changed()).await;
+        shared.check_available()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_and_answers_come_back_as_they_were() {
+        for ask in [Ask::Ping, Ask::KeepAlive(LeaseId(-7)), Ask::Remaining(LeaseId(i64::MAX))] {
+            assert_eq!(Ask::decode(&ask.encode()), Some(ask));
+        }
+        for told in [Told::Pong, Told::Ttl(3), Told::Missing, Told::NotLessor] {
+            assert_eq!(Told::decode(&told.encode()), Some(told));
+        }
+        assert_eq!(Ask::decode(b"keepalive x"), None);
+        assert_eq!(Told::decode(b"\xff"), None);
+    }
+}

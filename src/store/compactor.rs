@@ -1,0 +1,167 @@
+//! Removing from the log what nobody needs any more.
+//!
+//! A compaction makes garbage (see `state`). To remove it, a *checkpoint* is appended first: it says what the state is at a place, so
+//! that a replay of what is left can be checked. Then the messages about each key below the one that stays are purged. What
+//! stands for a deletion itself goes in a later round, when the removal of what it covers is durable.
+//! Only the lessor does so. A crash loses nothing: a replay finds the garbage again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::engine::{Command, Shared};
+use super::log::{Checkpoint, Log, LogError, SessionId, Target};
+use crate::state::{Garbage, GarbageTarget, Revision, Sequence};
+
+/// Purges on their way at once: more slow down other writes, above all where the log is replicated.
+const PURGES: usize = 4;
+
+/// Garbage looked at under one lock of the state.
+const PIECE: usize = 500;
+
+/// nats-server syncs every two minutes unless told otherwise; twice that has passed over everything older.
+const UNSYNCED: Duration = Duration::from_secs(240);
+
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// A checkpoint that is in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpointed {
+    pub place: Sequence,
+    pub checkpoint: Checkpoint,
+}
+
+pub struct Compactor<L> {
+    pub log: Arc<L>,
+    pub shared: Arc<Shared>,
+    pub engine: mpsc::UnboundedSender<Command>,
+    pub session: SessionId,
+    /// Up to which revision what was superseded is gone from the log.
+    pub done: watch::Sender<Revision>,
+}
+
+impl<L: Log> Compactor<L> {
+    /// Runs until the engine ends.
+    pub async fn run(self) {
+        let mut compacted = self.shared.compacted.subscribe();
+        let mut claimed = self.shared.claimed.subscribe();
+        let mut rounds = Rounds::default();
+        let mut done = Revision::ZERO;
+        loop {
+            let wanted = *compacted.borrow_and_update();
+            let responsible = self.log.traits().exclusive || *claimed.borrow_and_update() == Some(self.session);
+            if responsible && wanted > done {
+                match self.round(&mut rounds).await {
+                    Ok(revision) => {
+                        done = revision;
+                        self.done.send_replace(done);
+                    }
+                    Err(why) => {
+                        tracing::debug!(%why, "a compaction waits");
+                        tokio::time::sleep(TRY_AGAIN).await;
+                        if self.engine.is_closed() {
+                            return;
+                        }
+                    }
+                }
+                continue;
+            }
+            let changed = tokio::select! {
+                changed = compacted.changed() => changed,
+                changed = claimed.changed() => changed,
+                () = self.engine.closed() => return,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One checkpoint and all that may be removed under it. Returns the compacted revision that it covers.
+    async fn round(&self, rounds: &mut Rounds) -> Result<Revision, LogError> {
+        let Checkpointed { place, checkpoint } = self.checkpoint().await?;
+        let traits = self.log.traits();
+        if !traits.synced && !traits.replicated {
+            tokio::time::sleep(UNSYNCED).await;
+        }
+        // A whole round later, and as durable as this checkpoint: what covered it may follow.
+        let removed = std::mem::take(&mut rounds.removed);
+        self.shared.hub.publish(|state| {
+            state.collected(&removed);
+            (Vec::new(), ())
+        });
+        rounds.removed = self.remove_garbage(checkpoint.at).await?;
+        self.remove_internal(&checkpoint, rounds.previous.replace(place)).await?;
+        tracing::info!(
+            compacted = %checkpoint.compacted, checkpoint = %place, targets = rounds.removed.len(),
+            "removed what was compacted"
+        );
+        Ok(checkpoint.compacted)
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpointed, LogError> {
+        let (reply, appended) = oneshot::channel();
+        let stopped = || LogError::Unavailable("the engine has ended".to_owned());
+        self.engine.send(Command::Checkpoint(reply)).map_err(|_| stopped())?;
+        let not_stored = || LogError::Unavailable("the checkpoint was not stored".to_owned());
+        appended.await.ok().flatten().ok_or_else(not_stored)
+    }
+
+    async fn remove_garbage(&self, upto: Sequence) -> Result<Vec<Garbage>, LogError> {
+        let mut removed: Vec<Garbage> = Vec::new();
+        loop {
+            let piece = {
+                let state = self.shared.state();
+                self.shared.counters.garbage.store(state.garbage_len() as u64, Ordering::Relaxed);
+                state.garbage(upto, removed.last().map(|garbage| &garbage.target), PIECE)
+            };
+            if piece.is_empty() {
+                return Ok(removed);
+            }
+            // An iterator of futures, and not a closure in the stream, or the compiler cannot tell that this may be sent.
+            let purges: Vec<_> =
+                piece.iter().map(|garbage| self.purge(target(&garbage.target), garbage.below)).collect();
+            stream::iter(purges).buffer_unordered(PURGES).try_collect::<()>().await?;
+            removed.extend(piece);
+        }
+    }
+
+    /// Records that the checkpoint stands for. The two newest checkpoints stay.
+    async fn remove_internal(&self, checkpoint: &Checkpoint, previous: Option<Sequence>) -> Result<(), LogError> {
+        let below = checkpoint.at.next();
+        self.purge(Target::Fences, below).await?;
+        self.purge(Target::Compactions, below).await?;
+        if let Some(claim) = self.shared.claim_place() {
+            self.purge(Target::Claims, claim.min(below)).await?;
+        }
+        if let Some(previous) = previous {
+            self.purge(Target::Checkpoints, previous).await?;
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, target: Target, below: Sequence) -> Result<(), LogError> {
+        let removed = self.log.purge(&target, below).await?;
+        self.shared.counters.purged_messages.fetch_add(removed, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What one round leaves to the next.
+#[derive(Default)]
+struct Rounds {
+    removed: Vec<Garbage>,
+    /// The place of the last checkpoint of this process.
+    previous: Option<Sequence>,
+}
+
+fn target(target: &GarbageTarget) -> Target {
+    match target {
+        GarbageTarget::Key(key) => Target::Key(key.clone()),
+        GarbageTarget::Lease(id) => Target::Lease(*id),
+        GarbageTarget::Tombstones => Target::Tombstones,
+    }
+}

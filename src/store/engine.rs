@@ -1,0 +1,263 @@
+//! The one task that writes to the log, reads from it and applies what it reads.
+//!
+//! ```text
+//!  writes ──▶ plan on (state + in flight + next) ──▶ next group ──▶ in flight ──▶ log
+//!                                                                      │ acknowledged, or read back
+//!  followed ──▶ (fenced, where several write at R1) ──▶ Reader ──▶ apply ──▶ watchers, answers
+//! ```
+//! At most one group is in flight. It is planned on the state after the last place received, so that everything in it is right wherever
+//! it is stored as a whole; [`settle`] finds out what became of it when the log does not say so.
+
+mod command;
+mod group;
+mod launch;
+mod plan;
+mod receive;
+mod replay;
+mod resume;
+mod settle;
+mod shared;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+pub use command::{Command, Write};
+use group::{Group, InFlight};
+pub use shared::{Progress, Service, Shared};
+
+use super::error::Error;
+use super::fence::Fence;
+use super::log::{Follow, Followed, Identity, Log, LogError, SessionId};
+use super::reader::{Broken, Reader};
+use crate::state::{Request, Sequence};
+
+/// How often the engine looks at what only time brings: due leases, and whether it was suspended.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A tick later than this means that the process was suspended, or starved: clients' keepalives may be waiting.
+const LATE: Duration = Duration::from_millis(1000);
+
+/// Leases revoked at one tick: bounds how long an expiry of very many keeps clients waiting.
+const EXPIRE_AT_ONCE: usize = 256;
+
+/// How long a lease stays after its revocation could not be written.
+const EXPIRE_AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    pub session: SessionId,
+}
+
+/// Why the engine cannot go on, in a sentence for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fatal(pub String);
+
+/// What can go wrong while reading.
+#[derive(Debug)]
+enum Trouble {
+    /// Try again, perhaps on a new connection.
+    Again(String),
+    /// What was read is not in the log any more: begin anew.
+    Rebuild(String),
+    Fatal(Fatal),
+}
+
+pub struct Engine<L: Log> {
+    log: Arc<L>,
+    shared: Arc<Shared>,
+    options: EngineOptions,
+    reader: Reader,
+    /// The last message received: what must still stand there when reading is taken up again.
+    mark: Option<(Sequence, Identity)>,
+    /// When the stream was created.
+    created: String,
+    follower: Option<L::Follower>,
+    /// Received, but not known to be synced: one replica, and others write too.
+    unfenced: VecDeque<Followed>,
+    fence_asked: bool,
+    fence: Option<Fence>,
+    /// Writes to be planned before any other, in this order.
+    backlog: VecDeque<Write>,
+    next: Group,
+    inflight: Option<InFlight>,
+    claim_wanted: bool,
+    checkpoints_wanted: Vec<oneshot::Sender<Option<super::compactor::Checkpointed>>>,
+    /// Of the last entry id given out.
+    counter: u64,
+    last_tick: Instant,
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+impl<L: Log> Engine<L> {
+    /// Serves until told to stop, or until going on would be wrong.
+    pub async fn run(
+        mut self,
+        fence: Fence,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut writes: mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        self.fence = Some(fence);
+        self.last_tick = Instant::now();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let result = loop {
+            if let Err(fatal) = self.step(&mut commands, &mut writes, &mut tick).await {
+                break Err(fatal);
+            }
+            if self.is_drained(&writes) {
+                break Ok(());
+            }
+        };
+        self.shared.stop(result.as_ref().err().map(|fatal| fatal.0.clone()));
+        self.refuse_everything(&mut writes);
+        if let Some(stopped) = self.stopping.take() {
+            let _ = stopped.send(());
+        }
+        result
+    }
+
+    async fn step(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+        tick: &mut tokio::time::Interval,
+    ) -> Result<(), Fatal> {
+        self.launch();
+        let idle = self.inflight.is_none();
+        let accepting = self.accepts_writes();
+        tokio::select! {
+            biased;
+            done = group::landing(&mut self.inflight) => self.landed(done, writes).await,
+            Some(command) = commands.recv() => self.command(command, writes).await,
+            followed = next_followed(&mut self.follower) => self.followed(followed, writes).await,
+            why = self.log.disturbed(), if idle => self.recover(why, writes).await,
+            write = writes.recv(), if accepting => {
+                self.accept(write, writes);
+                Ok(())
+            }
+            _ = tick.tick() => {
+                self.ticked();
+                Ok(())
+            }
+        }
+    }
+
+    async fn command(&mut self, command: Command, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+        match command {
+            Command::Fence(reply) => self.next.fences.push(reply),
+            Command::Fenced(upto) => {
+                if let Err(trouble) = self.fenced(upto) {
+                    return self.overcome(trouble, writes).await;
+                }
+            }
+            Command::Claim { over } => self.claim_wanted |= self.shared.claim() == over,
+            Command::Checkpoint(reply) => self.checkpoints_wanted.push(reply),
+            Command::Stop(reply) => self.stopping = Some(reply),
+        }
+        Ok(())
+    }
+
+    fn accepts_writes(&self) -> bool {
+        self.backlog.is_empty() && !self.next.is_full(&self.log.traits())
+    }
+
+    /// Plans a write and all that wait behind it, so that they travel together.
+    fn accept(&mut self, write: Option<Write>, writes: &mut mpsc::UnboundedReceiver<Write>) {
+        let mut more = write;
+        while let Some(write) = more {
+            self.backlog.push_back(write);
+            self.plan_backlog();
+            more = if self.accepts_writes() { writes.try_recv().ok() } else { None };
+        }
+    }
+
+    fn ticked(&mut self) {
+        let now = Instant::now();
+        let late = now.duration_since(self.last_tick).saturating_sub(TICK);
+        self.last_tick = now;
+        let mut lessor = self.shared.lessor();
+        if late > LATE {
+            tracing::warn!(?late, "this process stood still: leases are put off by as long");
+            lessor.put_off(late);
+        }
+        let due = lessor.take_due(now, EXPIRE_AT_ONCE);
+        drop(lessor);
+        for id in due {
+            tracing::debug!(lease = %id, "expired");
+            self.revoke_expired(id);
+        }
+        self.plan_backlog();
+    }
+
+    fn revoke_expired(&mut self, id: crate::state::LeaseId) {
+        let (reply, revoked) = oneshot::channel();
+        self.backlog.push_back(Write { request: Request::LeaseRevoke { id }, reply, fenced: true });
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            if !matches!(revoked.await, Ok(Ok(_))) {
+                shared.lessor().not_revoked(id, Instant::now(), EXPIRE_AGAIN);
+            }
+        });
+    }
+
+    fn is_drained(&self, writes: &mpsc::UnboundedReceiver<Write>) -> bool {
+        self.stopping.is_some()
+            && self.inflight.is_none()
+            && self.next.is_empty()
+            && self.backlog.is_empty()
+            && writes.is_empty()
+    }
+
+    /// Tells those that were never sent that they were not executed.
+    fn refuse_waiting(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>, error: Error) {
+        self.next.refuse(&error);
+        for write in self.backlog.drain(..) {
+            write.answer(Err(error.clone()));
+        }
+        while let Ok(write) = writes.try_recv() {
+            write.answer(Err(error.clone()));
+        }
+    }
+
+    fn refuse_everything(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
+        if let Some(inflight) = self.inflight.take() {
+            inflight.group.into_refused(&Error::TimedOut);
+        }
+        self.refuse_waiting(writes, Error::Stopped);
+    }
+}
+
+/// Pending for ever where nothing is followed.
+async fn next_followed<F: Follow>(follower: &mut Option<F>) -> Result<Followed, LogError> {
+    match follower {
+        Some(follower) => follower.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl From<LogError> for Trouble {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Unavailable(why) => Trouble::Again(why),
+            LogError::StreamMissing => Trouble::Fatal(Fatal(
+                "the stream was deleted while jine was running: its data is gone; restore it, or start jine again to begin with an empty store"
+                    .to_owned(),
+            )),
+            LogError::Fatal(why) => Trouble::Fatal(Fatal(why)),
+        }
+    }
+}
+
+impl From<Broken> for Trouble {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Missing { .. } => Trouble::Rebuild(broken.to_string()),
+            Broken::Unreadable { .. } | Broken::Damaged { .. } => Trouble::Fatal(Fatal(broken.to_string())),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Entries that travel together: the next group, which is being planned, and the one in flight.
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::command::Write;
+use crate::state::{Layer, Response, Sequence};
+use crate::store::compactor::Checkpointed;
+use crate::store::error::Error;
+use crate::store::log::{AppendError, Outgoing, Record, Traits};
+use crate::store::records;
+
+/// Bytes of one group: below a block of the server's file store, so that a staged batch and a torn one stay small.
+const MAX_GROUP_BYTES: usize = 8 << 20;
+
+/// The next group. `layer` is what it will change.
+#[derive(Default)]
+pub struct Group {
+    pub entries: Vec<PlannedEntry>,
+    pub layer: Layer,
+    messages: usize,
+    bytes: usize,
+    /// Outcomes that write nothing, planned on this group: true once it is committed.
+    pub readers: Vec<(Write, Result<Response, Error>)>,
+    /// Those who wait for any append that commits.
+    pub fences: Vec<oneshot::Sender<Result<(), Error>>>,
+}
+
+pub struct PlannedEntry {
+    pub records: Vec<Record>,
+    /// Taken when answered.
+    pub origin: Option<Origin>,
+}
+
+/// Who wanted the entry.
+pub enum Origin {
+    Write(Write, Response),
+    Checkpoint(Vec<oneshot::Sender<Option<Checkpointed>>>),
+    /// A claim or a fence.
+    Internal,
+}
+
+pub struct InFlight {
+    pub group: Group,
+    pub messages: Vec<Outgoing>,
+    pub last: Sequence,
+    /// The counter of the first entry's id; the others follow.
+    pub first_counter: u64,
+    pub done: JoinHandle<Result<Sequence, AppendError>>,
+}
+
+impl Group {
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.readers.is_empty() && self.fences.is_empty()
+    }
+
+    pub fn is_full(&self, traits: &Traits) -> bool {
+        self.messages >= traits.max_group_messages || self.bytes >= MAX_GROUP_BYTES
+    }
+
+    /// Whether these records can travel with what is planned already.
+    pub fn has_room(&self, records: &[Record], traits: &Traits) -> bool {
+        let bytes: usize = records.iter().map(records::size).sum();
+        self.entries.is_empty()
+            || (self.messages + records.len() <= traits.max_group_messages && self.bytes + bytes <= MAX_GROUP_BYTES)
+    }
+
+    pub fn push(&mut self, records: Vec<Record>, origin: Origin) {
+        self.messages += records.len();
+        self.bytes += records.iter().map(records::size).sum::<usize>();
+        self.entries.push(PlannedEntry { records, origin: Some(origin) });
+    }
+
+    /// It is in the log as a whole. (Entries are answered when they are applied.)
+    pub fn committed(self) {
+        for (write, result) in self.readers {
+            write.answer(result);
+        }
+        for fence in self.fences {
+            let _ = fence.send(Ok(()));
+        }
+    }
+
+    /// It was never sent: empties it.
+    pub fn refuse(&mut self, error: &Error) {
+        std::mem::take(self).into_refused(error);
+    }
+
+    pub fn into_refused(mut self, error: &Error) {
+        self.refuse_entries(error);
+        for fence in self.fences {
+            let _ = fence.send(Err(error.clone()));
+        }
+        for (write, _) in self.readers {
+            write.answer(Err(error.clone()));
+        }
+    }
+
+    pub fn refuse_entries(&mut self, error: &Error) {
+        for origin in self.entries.drain(..).filter_map(|entry| entry.origin) {
+            if let Origin::Write(write, _) = origin {
+                write.answer(Err(error.clone()));
+            }
+        }
+    }
+
+    /// What has to be planned again, in order; fences are handed to `fences`.
+    pub fn into_unanswered(self, fences: &mut Vec<oneshot::Sender<Result<(), Error>>>) -> Vec<Write> {
+        fences.extend(self.fences);
+        let written = self.entries.into_iter().filter_map(|entry| match entry.origin {
+            Some(Origin::Write(write, _)) => Some(write),
+            // Whoever wanted a checkpoint sees that its answer will not come, and asks again.
+            _ => None,
+        });
+        written.chain(self.readers.into_iter().map(|(write, _)| write)).collect()
+    }
+}
+
+/// Resolves when the group in flight has an outcome; never where there is none.
+pub async fn landing(inflight: &mut Option<InFlight>) -> Result<Sequence, AppendError> {
+    match inflight {
+        Some(inflight) => match (&mut inflight.done).await {
+            Ok(outcome) => outcome,
+            Err(died) => Err(AppendError::Unknown(died.to_string())),
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,197 @@
+//! Sending a group, and what its acknowledgement brings.
+
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+
+use super::group::{Group, InFlight, Origin};
+use super::{Engine, Fatal, Write};
+use crate::state::Sequence;
+use crate::store::error::Error;
+use crate::store::log::{AppendError, Checkpoint, EntryId, Identity, Log, Outgoing, Record, Refusal, Stamp};
+
+impl<L: Log> Engine<L> {
+    /// Sends the next group if none is in flight.
+    pub(super) fn launch(&mut self) {
+        if self.inflight.is_some() || !self.unfenced.is_empty() {
+            return;
+        }
+        if self.log.traits().exclusive {
+            // Nobody else writes, and own entries are applied at their acknowledgement.
+            self.follower = None;
+        }
+        if let Some(group) = self.internal_group() {
+            return self.send(group);
+        }
+        self.plan_backlog();
+        if self.next.entries.is_empty() {
+            if self.next.fences.is_empty() {
+                return;
+            }
+            self.next.push(vec![Record::Fence], Origin::Internal);
+        }
+        let group = std::mem::take(&mut self.next);
+        self.send(group);
+        // With room again, what waited can be planned while this is on its way.
+        self.plan_backlog();
+    }
+
+    /// Entries that do not change the state, and so may go before a group that is already planned.
+    fn internal_group(&mut self) -> Option<Group> {
+        let mut group = Group::default();
+        if std::mem::take(&mut self.claim_wanted) {
+            group.push(vec![Record::Claim], Origin::Internal);
+        } else if !self.checkpoints_wanted.is_empty() && !self.reader.undecided() {
+            let replies = std::mem::take(&mut self.checkpoints_wanted);
+            group.push(vec![Record::Checkpoint(self.checkpoint())], Origin::Checkpoint(replies));
+        } else {
+            return None;
+        }
+        Some(group)
+    }
+
+    /// Describes the state as of the last place received.
+    fn checkpoint(&self) -> Checkpoint {
+        let state = self.shared.state();
+        let fingerprint = state.fingerprint();
+        Checkpoint {
+            at: self.reader.last(),
+            entry: self.reader.entry(),
+            revision: state.revision(),
+            compacted: state.compacted(),
+            keys: fingerprint.keys,
+            keys_hash: fingerprint.keys_hash,
+            leases: fingerprint.leases,
+            leases_hash: fingerprint.leases_hash,
+            claim: self.shared.claim(),
+            void: self.reader.void(),
+        }
+    }
+
+    fn send(&mut self, group: Group) {
+        let first = self.reader.last().next();
+        let first_counter = self.counter + 1;
+        let messages = self.stamp(&group, first);
+        let last = Sequence(self.reader.last().0 + messages.len() as u64);
+        let counters = &self.shared.counters;
+        counters.groups.fetch_add(1, Ordering::Relaxed);
+        counters.group_entries.fetch_add(group.entries.len() as u64, Ordering::Relaxed);
+        let (log, to_send) = (self.log.clone(), messages.clone());
+        let done = tokio::spawn(async move { log.append(to_send).await });
+        self.inflight = Some(InFlight { group, messages, last, first_counter, done });
+    }
+
+    fn stamp(&mut self, group: &Group, first: Sequence) -> Vec<Outgoing> {
+        let mut messages = Vec::new();
+        let mut at = first;
+        for (entry, number) in group.entries.iter().zip(self.reader.entry() + 1..) {
+            self.counter += 1;
+            let id = EntryId { session: self.options.session, counter: self.counter };
+            for (record, part) in entry.records.iter().zip(1..) {
+                let stamp = Stamp {
+                    id,
+                    cluster: self.reader.cluster(),
+                    entry: number,
+                    part,
+                    parts: entry.records.len() as u32,
+                    meant_for: at,
+                    group: first,
+                };
+                messages.push(Outgoing { stamp, record: record.clone() });
+                at = at.next();
+            }
+        }
+        messages
+    }
+
+    /// The group in flight has an outcome.
+    pub(super) async fn landed(
+        &mut self,
+        outcome: Result<Sequence, AppendError>,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        let Some(expected) = self.inflight.as_ref().map(|inflight| inflight.last) else { return Ok(()) };
+        match outcome {
+            Ok(last) if last == expected => self.acknowledged(writes).await,
+            Ok(last) => {
+                let why = format!("acknowledged at sequence {last} where {expected} was meant");
+                self.settle(false, why, writes).await
+            }
+            Err(AppendError::Refused(Refusal::Sequence)) => {
+                self.settle(true, Refusal::Sequence.to_string(), writes).await
+            }
+            Err(AppendError::Refused(refusal)) => {
+                self.refused(refusal);
+                Ok(())
+            }
+            Err(AppendError::Unknown(why)) => self.settle(false, why, writes).await,
+        }
+    }
+
+    async fn acknowledged(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+        let messages =
+            self.inflight.as_mut().map(|inflight| std::mem::take(&mut inflight.messages)).unwrap_or_default();
+        if let Some(last) = messages.last() {
+            self.mark = self.mark.max_by_place((last.stamp.meant_for, Identity::Ours(last.stamp.id, last.stamp.part)));
+        }
+        let mut decided = Vec::with_capacity(messages.len());
+        for message in messages {
+            match self.reader.receive_own(message) {
+                Ok(more) => decided.extend(more),
+                Err(broken) => {
+                    self.apply(decided);
+                    return self.overcome(broken.into(), writes).await;
+                }
+            }
+        }
+        self.apply(decided);
+        self.forget_fenced();
+        if let Some(inflight) = self.inflight.take() {
+            inflight.group.committed();
+        }
+        Ok(())
+    }
+
+    /// Nothing of the group is in the log, nor will be. What was planned on it has to be planned again.
+    fn refused(&mut self, refusal: Refusal) {
+        let error = match &refusal {
+            Refusal::NoSpace(why) => {
+                tracing::error!(
+                    why,
+                    "the log is full: make room or raise its limit; reads, deletes by compaction go on"
+                );
+                Error::NoSpace
+            }
+            other => {
+                tracing::error!(%other, "the log refused a write");
+                Error::NoLeader
+            }
+        };
+        let next = std::mem::take(&mut self.next);
+        self.plan_again(next);
+        if let Some(mut inflight) = self.inflight.take() {
+            inflight.group.refuse_entries(&error);
+            self.plan_again(inflight.group);
+        }
+    }
+
+    pub(super) fn plan_again(&mut self, group: Group) {
+        for write in group.into_unanswered(&mut self.next.fences).into_iter().rev() {
+            self.backlog.push_front(write);
+        }
+    }
+}
+
+/// The later of two marks: a follower may be ahead of an acknowledgement.
+trait LaterMark {
+    fn max_by_place(self, other: (Sequence, Identity)) -> Self;
+}
+
+impl LaterMark for Option<(Sequence, Identity)> {
+    fn max_by_place(self, other: (Sequence, Identity)) -> Self {
+        match self {
+            Some(mark) if mark.0 >= other.0 => Some(mark),
+            _ => Some(other),
+        }
+    }
+}

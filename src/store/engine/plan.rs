@@ -1,0 +1,91 @@
+//! From requests to entries of the next group.
+
+use super::group::Origin;
+use super::{Engine, Write};
+use crate::state::{self, Entry, Limits, Planned, Response, View, plan};
+use crate::store::error::Error;
+use crate::store::log::{Log, Traits};
+use crate::store::records;
+
+impl<L: Log> Engine<L> {
+    /// Plans waiting writes in order, as far as the next group goes.
+    pub(super) fn plan_backlog(&mut self) {
+        while let Some(write) = self.backlog.pop_front() {
+            // Nobody waits for it, and it was not executed: the best moment to forget it.
+            if write.reply.is_closed() && write.is_from_client() {
+                continue;
+            }
+            if let Some(later) = self.plan(write) {
+                self.backlog.push_front(later);
+                return;
+            }
+        }
+    }
+
+    /// Gives the write back if it has to wait until what is planned before it is in the log.
+    fn plan(&mut self, write: Write) -> Option<Write> {
+        let traits = self.log.traits();
+        match self.plan_on_planned_state(&write, &traits) {
+            Err(state::Error::Unsettled) => return Some(write),
+            Err(error) => self.wrote_nothing(write, Err(error.into())),
+            Ok(Planned { entry: None, response }) => self.wrote_nothing(write, Ok(response)),
+            Ok(Planned { entry: Some(entry), response }) => return self.add(write, &entry, response, &traits),
+        }
+        None
+    }
+
+    fn plan_on_planned_state(&self, write: &Write, traits: &Traits) -> Result<Planned, state::Error> {
+        let state = self.shared.state();
+        let layers = self.layers();
+        let limits =
+            Limits { max_delete_ops: traits.max_group_messages / 2, max_tombstones_bytes: traits.max_record_bytes };
+        plan(&View::new(&state, &layers), &write.request, limits)
+    }
+
+    fn layers(&self) -> Vec<&state::Layer> {
+        self.inflight.iter().map(|inflight| &inflight.group.layer).chain([&self.next.layer]).collect()
+    }
+
+    fn add(&mut self, write: Write, entry: &Entry, response: Response, traits: &Traits) -> Option<Write> {
+        let records = records::split(entry, traits.max_record_bytes);
+        if records.len() > traits.max_group_messages {
+            write.answer(Err(Error::TooManyMessages));
+            return None;
+        }
+        if !self.next.has_room(&records, traits) {
+            return Some(write);
+        }
+        self.next.layer.absorb(entry);
+        self.next.push(records, Origin::Write(write, response));
+        None
+    }
+
+    /// An answer without an entry is as good as what it was computed on: it waits until all of that is in the log, and for a proof that
+    /// nobody else has written before the request came.
+    fn wrote_nothing(&mut self, write: Write, result: Result<Response, Error>) {
+        if !self.next.entries.is_empty() {
+            self.next.readers.push((write, result));
+        } else if write.fenced || self.log.traits().exclusive {
+            match &mut self.inflight {
+                Some(inflight) => inflight.group.readers.push((write, result)),
+                None => write.answer(result),
+            }
+        } else {
+            self.plan_again_behind_a_fence(write);
+        }
+    }
+
+    fn plan_again_behind_a_fence(&self, mut write: Write) {
+        let (Some(fence), writes) = (self.fence.clone(), self.shared.writes()) else { return };
+        tokio::spawn(async move {
+            match fence.pass().await {
+                Ok(()) => {
+                    write.fenced = true;
+                    // An engine that has ended drops it, which tells the client.
+                    let _ = writes.send(write);
+                }
+                Err(error) => write.answer(Err(error)),
+            }
+        });
+    }
+}

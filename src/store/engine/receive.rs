@@ -1,0 +1,226 @@
+//! Messages of the log, and the entries they make.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::group::Origin;
+use super::{Engine, Fatal, Trouble, Write};
+use crate::state::{Applied, RevisionEvents, Sequence};
+use crate::store::compactor::Checkpointed;
+use crate::store::log::{Checkpoint, Content, Followed, Log, LogError, SessionId};
+use crate::store::reader::{Decided, Written};
+
+/// What the entries of one piece of the log changed besides keys.
+#[derive(Default)]
+struct Changes {
+    leases: Vec<Applied>,
+    claim: Option<(SessionId, Sequence)>,
+    entries: u64,
+}
+
+impl<L: Log> Engine<L> {
+    pub(super) async fn followed(
+        &mut self,
+        followed: Result<Followed, LogError>,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        let received = match followed {
+            Ok(followed) => self.receive(followed),
+            Err(error) => {
+                self.follower = None;
+                return self.overcome(error.into(), writes).await;
+            }
+        };
+        match received {
+            Ok(()) => Ok(()),
+            Err(trouble) => self.overcome(trouble, writes).await,
+        }
+    }
+
+    /// With one replica and several writers, others may see messages before they are synced: those wait for a fence.
+    fn receive(&mut self, followed: Followed) -> Result<(), Trouble> {
+        if place(&followed) <= self.reader.last() {
+            return Ok(());
+        }
+        let traits = self.log.traits();
+        if traits.replicated || traits.exclusive {
+            return self.feed(followed);
+        }
+        self.unfenced.push_back(followed);
+        self.ask_for_a_fence();
+        Ok(())
+    }
+
+    fn ask_for_a_fence(&mut self) {
+        let (false, Some(fence)) = (self.fence_asked, self.fence.clone()) else { return };
+        self.fence_asked = true;
+        // Its outcome comes as a command.
+        tokio::spawn(async move { fence.pass().await });
+    }
+
+    /// Everything up to `upto` is synced.
+    pub(super) fn fenced(&mut self, upto: Sequence) -> Result<(), Trouble> {
+        self.fence_asked = false;
+        while self.unfenced.front().is_some_and(|first| place(first) <= upto) {
+            if let Some(followed) = self.unfenced.pop_front() {
+                self.feed(followed)?;
+            }
+        }
+        if !self.unfenced.is_empty() {
+            self.ask_for_a_fence();
+        }
+        Ok(())
+    }
+
+    /// Own messages were applied at their acknowledgement; their echoes need no fence.
+    pub(super) fn forget_fenced(&mut self) {
+        let last = self.reader.last();
+        self.unfenced.retain(|followed| place(followed) > last);
+    }
+
+    /// Reads what the log holds at the next place.
+    pub(super) fn feed(&mut self, followed: Followed) -> Result<(), Trouble> {
+        match followed {
+            Followed::Message(message) => {
+                self.cross_base(message.sequence)?;
+                if message.sequence > self.reader.last() {
+                    self.mark = Some((message.sequence, message.identity));
+                    self.note_foreign(&message.content);
+                }
+                let decided = self.reader.receive(message)?;
+                self.apply(decided);
+            }
+            Followed::Reached(reached) => {
+                self.cross_base(reached.next())?;
+                let decided = self.reader.reached(reached);
+                self.apply(decided.into_iter().collect());
+            }
+        }
+        Ok(())
+    }
+
+    fn note_foreign(&self, content: &Content) {
+        if let Content::Foreign { subject } = content {
+            let before = self.shared.counters.foreign_messages.fetch_add(1, Ordering::Relaxed);
+            if before < 100 {
+                tracing::warn!(subject, "a message that no jine wrote is in the bucket; it is ignored");
+            }
+        }
+    }
+
+    /// Past the checkpoint the replay went by: the state must be what its author had.
+    fn cross_base(&mut self, next: Sequence) -> Result<(), Trouble> {
+        let Some((unfinished, checkpoint)) = self.reader.cross_base(next) else { return Ok(()) };
+        self.apply(unfinished.into_iter().collect());
+        self.shared.hub.publish(|state| {
+            state.raise(checkpoint.revision, checkpoint.compacted);
+            (Vec::new(), ())
+        });
+        if self.shared.claim().is_none() {
+            self.shared.claimed.send_replace(checkpoint.claim);
+        }
+        let fingerprint = self.shared.state().fingerprint();
+        let found = (fingerprint.keys, fingerprint.keys_hash, fingerprint.leases, fingerprint.leases_hash);
+        let expected = (checkpoint.keys, checkpoint.keys_hash, checkpoint.leases, checkpoint.leases_hash);
+        if found == expected {
+            return Ok(());
+        }
+        Err(Trouble::Fatal(Fatal(disagreement(&checkpoint, fingerprint.keys, fingerprint.leases))))
+    }
+
+    /// Applies entries, wakes watchers, answers those who wrote them.
+    pub(super) fn apply(&mut self, decided: Vec<Decided>) {
+        let last = self.reader.last();
+        if !decided.is_empty() {
+            let changes = self.shared.hub.publish(|state| {
+                let mut events: Vec<Arc<RevisionEvents>> = Vec::with_capacity(decided.len());
+                let mut changes = Changes { entries: decided.len() as u64, ..Changes::default() };
+                for entry in &decided {
+                    match &entry.content {
+                        Written::Entry(entry, at) => {
+                            let mut applied = state.apply(entry, at);
+                            events.extend(applied.events.take());
+                            changes.leases.push(applied);
+                        }
+                        Written::Claim => changes.claim = Some((entry.id.session, entry.last)),
+                        Written::Checkpoint(_) | Written::Nothing => {}
+                    }
+                }
+                (events, changes)
+            });
+            self.note_changes(changes);
+        }
+        self.shared.applied.send_if_modified(|applied| std::mem::replace(applied, last) != last);
+        for entry in decided {
+            self.answer(entry);
+        }
+    }
+
+    fn note_changes(&mut self, changes: Changes) {
+        let now = Instant::now();
+        let mut lessor = self.shared.lessor();
+        for applied in &changes.leases {
+            for (id, ttl) in &applied.granted {
+                lessor.granted(*id, *ttl, now);
+            }
+            for id in &applied.revoked {
+                lessor.revoked(*id);
+            }
+        }
+        if let Some((session, _)) = changes.claim {
+            lessor.claimed(session == self.options.session, now);
+        }
+        drop(lessor);
+        if let Some((session, place)) = changes.claim {
+            self.shared.set_claim(session, place);
+        }
+        if let Some(compacted) = changes.leases.iter().filter_map(|applied| applied.compacted).max() {
+            self.shared.compacted.send_replace(compacted);
+        }
+        self.shared.counters.entries_applied.fetch_add(changes.entries, Ordering::Relaxed);
+    }
+
+    fn answer(&mut self, decided: Decided) {
+        let Some(inflight) = self.inflight.as_mut().filter(|_| decided.id.session == self.options.session) else {
+            return;
+        };
+        let index = decided.id.counter.checked_sub(inflight.first_counter).map(|index| index as usize);
+        let entry = index.and_then(|index| inflight.group.entries.get_mut(index));
+        match entry.and_then(|entry| entry.origin.take()) {
+            Some(Origin::Write(write, response)) => write.answer(Ok(response)),
+            Some(Origin::Checkpoint(replies)) => {
+                let Written::Checkpoint(checkpoint) = decided.content else { return };
+                let done = Checkpointed { place: decided.last, checkpoint };
+                for reply in replies {
+                    let _ = reply.send(Some(done.clone()));
+                }
+            }
+            Some(Origin::Internal) | None => {}
+        }
+    }
+}
+
+impl Write {
+    /// The engine's own writes have nobody waiting whose patience could end.
+    pub(super) fn is_from_client(&self) -> bool {
+        !matches!(self.request, crate::state::Request::LeaseRevoke { .. })
+    }
+}
+
+pub(super) fn place(followed: &Followed) -> Sequence {
+    match followed {
+        Followed::Message(message) => message.sequence,
+        Followed::Reached(reached) => *reached,
+    }
+}
+
+fn disagreement(checkpoint: &Checkpoint, keys: u64, leases: u64) -> String {
+    format!(
+        "the log does not add up: at sequence {} its checkpoint counted {} keys and {} leases, reading it gives {keys} and {leases} \
+         (or others of the same number); messages were removed or changed by someone else. Restore the stream from a backup",
+        checkpoint.at, checkpoint.keys, checkpoint.leases
+    )
+}

@@ -1,0 +1,151 @@
+//! The first reading of a log: from its beginning to the end it has now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::group::Group;
+use super::resume::TRY_AGAIN;
+use super::shared::{Progress, Shared};
+use super::{Engine, EngineOptions, Fatal, Trouble};
+use crate::state::{Sequence, State};
+use crate::store::log::{Checkpoint, ClusterId, Content, Follow, Genesis, Incoming, Log, LogError, Record, Target};
+use crate::store::reader::Reader;
+
+/// How often a long replay says how far it is.
+const SAY: Duration = Duration::from_secs(2);
+
+impl<L: Log> Engine<L> {
+    /// Reads the whole log; tries without limit while it cannot be reached.
+    pub async fn open(log: Arc<L>, shared: Arc<Shared>, options: EngineOptions) -> Result<Self, Fatal> {
+        let mut engine = Engine {
+            log,
+            shared,
+            options,
+            reader: Reader::new(ClusterId(0), Sequence::ZERO, None),
+            mark: None,
+            created: String::new(),
+            follower: None,
+            unfenced: Default::default(),
+            fence_asked: false,
+            fence: None,
+            backlog: Default::default(),
+            next: Group::default(),
+            inflight: None,
+            claim_wanted: false,
+            checkpoints_wanted: Vec::new(),
+            counter: 0,
+            last_tick: Instant::now(),
+            stopping: None,
+        };
+        engine.rebuild().await?;
+        engine.shared.end_outage();
+        Ok(engine)
+    }
+
+    /// Reads everything anew, until that succeeds.
+    pub(super) async fn rebuild(&mut self) -> Result<(), Fatal> {
+        let mut rebuilt = 0;
+        loop {
+            match self.replay().await {
+                Ok(()) => return Ok(()),
+                Err(Trouble::Fatal(fatal)) => return Err(fatal),
+                // A purge may overtake a replay; then the next one goes by a newer checkpoint. Twice is no coincidence.
+                Err(Trouble::Rebuild(why)) if rebuilt >= 3 => return Err(Fatal(format!("the log is damaged: {why}"))),
+                Err(Trouble::Rebuild(why)) => {
+                    tracing::warn!(why, "reading the log anew");
+                    rebuilt += 1;
+                }
+                Err(Trouble::Again(why)) => {
+                    tracing::warn!(why, "cannot read the log, trying again");
+                    tokio::time::sleep(TRY_AGAIN).await;
+                    if let Err(LogError::Fatal(why)) = self.log.reconnect().await {
+                        return Err(Fatal(why));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn replay(&mut self) -> Result<(), Trouble> {
+        let info = self.log.info().await?;
+        self.check_created(&info.created)?;
+        let genesis = self.genesis().await?;
+        let base = self.newest_checkpoint(genesis.cluster).await?;
+        let compacted = base.as_ref().map_or(genesis.compacted, |base| base.compacted.max(genesis.compacted));
+        self.shared.replace_state(State::new(genesis.revision, compacted));
+        self.shared.set_cluster(genesis.cluster);
+        self.shared.compacted.send_replace(compacted);
+        self.reader = Reader::new(genesis.cluster, Sequence::ZERO, base);
+        self.mark = None;
+        self.unfenced.clear();
+        self.follower = Some(self.log.follow(Sequence(1)).await?);
+        let target = self.log.last().await?.max(info.last);
+        self.read_to(target).await?;
+        tracing::info!(
+            sequence = %target, revision = %self.shared.state().revision(), foreign = self.reader.foreign,
+            "the log is read"
+        );
+        Ok(())
+    }
+
+    /// Follows until everything up to `target` is received.
+    pub(super) async fn read_to(&mut self, target: Sequence) -> Result<(), Trouble> {
+        let mut said = Instant::now();
+        while self.reader.last() < target {
+            let Some(follower) = &mut self.follower else {
+                return Err(Trouble::Again("not following the log".to_owned()));
+            };
+            let followed = follower.next().await?;
+            self.feed(followed)?;
+            if said.elapsed() > SAY {
+                said = Instant::now();
+                let at = self.reader.last();
+                self.shared.progress.send_replace(Progress { at, target });
+                tracing::info!(%at, %target, "reading the log");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_created(&mut self, created: &str) -> Result<(), Trouble> {
+        if self.created.is_empty() {
+            self.created = created.to_owned();
+        }
+        if self.created == created {
+            return Ok(());
+        }
+        Err(Trouble::Fatal(Fatal(format!(
+            "the stream was deleted and made anew (created {created}, before {}): jine does not serve another store than the one its \
+             clients know; restore the stream, or start jine again to serve the new one",
+            self.created
+        ))))
+    }
+
+    async fn genesis(&self) -> Result<Genesis, Trouble> {
+        match self.log.get(Sequence(1)).await? {
+            Some(Incoming { content: Content::Ours(_, Record::Genesis(genesis)), .. }) => Ok(genesis),
+            _ => Err(Trouble::Fatal(Fatal(
+                "the stream does not begin with jine's genesis record: it belongs to another program, or its beginning was removed; \
+                 name another bucket, or restore the stream"
+                    .to_owned(),
+            ))),
+        }
+    }
+
+    /// The newest checkpoint that counts. (One that stands at a place it was not meant for must not hide the others.)
+    pub(super) async fn newest_checkpoint(&self, cluster: ClusterId) -> Result<Option<Checkpoint>, Trouble> {
+        let (mut newest, mut from) = (None, Sequence(1));
+        while let Some(found) = self.log.next_about(&Target::Checkpoints, from).await? {
+            from = found.sequence.next();
+            if let Content::Ours(stamp, Record::Checkpoint(checkpoint)) = found.content {
+                let stands = stamp.meant_for == found.sequence && stamp.group == found.sequence && stamp.parts == 1;
+                if stands && stamp.cluster == cluster {
+                    newest = Some(checkpoint);
+                }
+            }
+        }
+        Ok(newest)
+    }
+}

@@ -1,0 +1,131 @@
+//! Taking up the log again after the connection or the follower was lost.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Engine, Fatal, Trouble, Write};
+use crate::state::Sequence;
+use crate::store::error::Error;
+use crate::store::log::{Log, LogInfo};
+
+/// Between two attempts to reach the log.
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long a replicated log may look shorter than it was before that is believed: a server that is not the leader any more may
+/// answer for a while.
+const LAGGING: Duration = Duration::from_secs(30);
+
+impl<L: Log> Engine<L> {
+    /// The connection was lost, or the stream's configuration may have changed.
+    pub(super) async fn recover(
+        &mut self,
+        why: String,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        self.overcome(Trouble::Again(why), writes).await
+    }
+
+    /// Does what a trouble asks for, until the log can be served from again.
+    pub(super) async fn overcome(
+        &mut self,
+        trouble: Trouble,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        if self.inflight.is_some() {
+            // What became of the group in flight has to be found out with the rest.
+            return self.settle_after(trouble, writes).await;
+        }
+        self.reach(trouble, writes).await
+    }
+
+    /// As `overcome`, without regard to a group in flight.
+    pub(super) async fn reach(
+        &mut self,
+        mut trouble: Trouble,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        let began = Instant::now();
+        loop {
+            let outcome = match trouble {
+                Trouble::Fatal(fatal) => return Err(fatal),
+                Trouble::Rebuild(why) => {
+                    tracing::warn!(why, "the state is behind the log's beginning: reading it anew, open watches end");
+                    self.follower = None;
+                    self.rebuild().await?;
+                    Ok(())
+                }
+                Trouble::Again(why) => {
+                    self.shared.begin_outage(&why);
+                    self.resume(began).await
+                }
+            };
+            match outcome {
+                Ok(()) => break,
+                Err(again) => trouble = again,
+            }
+            if self.shared.check_available().is_err() {
+                self.refuse_waiting(writes, Error::NoLeader);
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+        self.shared.end_outage();
+        Ok(())
+    }
+
+    /// One attempt on a new connection: checks that the log is the one that was read, and reads what was missed.
+    async fn resume(&mut self, began: Instant) -> Result<(), Trouble> {
+        self.follower = None;
+        self.unfenced.clear();
+        self.fence_asked = false;
+        self.log.reconnect().await?;
+        let info = self.log.info().await?;
+        self.check_created(&info.created)?;
+        self.check_length(&info, began)?;
+        self.check_mark().await?;
+        self.catch_up().await
+    }
+
+    fn check_length(&self, info: &LogInfo, began: Instant) -> Result<(), Trouble> {
+        let known = self.reader.last();
+        if info.last >= known {
+            return Ok(());
+        }
+        let why = format!(
+            "the stream went backwards: its last sequence is {}, and {known} was read already. Acknowledged writes may be lost; \
+             check the servers' storage, restore the stream, or start jine again to serve what is left",
+            info.last
+        );
+        if self.log.traits().replicated && began.elapsed() < LAGGING {
+            return Err(Trouble::Again(why));
+        }
+        Err(Trouble::Fatal(Fatal(why)))
+    }
+
+    /// The last message received must still stand where it stood: a log can have been cut back and grown again.
+    async fn check_mark(&self) -> Result<(), Trouble> {
+        let Some((at, identity)) = self.mark else { return Ok(()) };
+        match self.log.get(at).await? {
+            Some(message) if message.identity == identity => Ok(()),
+            Some(_) => Err(Trouble::Fatal(Fatal(format!(
+                "the stream holds another message at sequence {at} than was read there: it lost its end and grew again, or was replaced. \
+                 Acknowledged writes may be lost; check the servers' storage, restore the stream, or start jine again to serve what is left"
+            )))),
+            None => Err(Trouble::Rebuild(format!("the message at sequence {at} was removed"))),
+        }
+    }
+
+    /// Follows from where reading stands to the present end.
+    pub(super) async fn catch_up(&mut self) -> Result<(), Trouble> {
+        if self.follower.is_none() {
+            let from = self.mark.map_or(Sequence(1), |(at, _)| at.next());
+            self.follower = Some(self.log.follow(from).await?);
+        }
+        let target = if self.log.traits().replicated { self.log.info().await?.last } else { self.log.last().await? };
+        self.read_to(target).await?;
+        // The fence that named the target covers all of them.
+        self.forget_fenced();
+        Ok(())
+    }
+}

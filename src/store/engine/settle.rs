@@ -1,0 +1,118 @@
+//! Finding out what became of a group whose outcome is not known.
+//!
+//! Attempts meant for the same place exclude each other, so a fence record meant for the first place that the group has not
+//! taken decides: either it is stored there, and then nothing more of the group ever counts, or something else stands there,
+//! and reading it tells. Nothing else is published until then, and only then is anything planned again.
+//!
+//! ```text
+//! group meant for 7, 8, 9.   log: … 6             fence to 7 stored: the group is dead, its requests are planned again
+//!                            log: … 6 7A 8B 9C    all applied: nothing to do
+//!                            log: … 6 7A          fence to 8 stored: A is applied, B and C are planned again
+//! ```
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Engine, Fatal, Trouble, Write};
+use crate::state::Sequence;
+use crate::store::log::{AppendError, EntryId, Identity, Log, Outgoing, Record, Refusal, Stamp};
+
+/// Before trying again where the log refused a group and yet holds nothing new.
+const NOTHING_NEW: Duration = Duration::from_millis(20);
+
+impl<L: Log> Engine<L> {
+    /// `definite`: the server said that nothing of the group is stored nor will be. Then only the log has to be read.
+    pub(super) async fn settle(
+        &mut self,
+        definite: bool,
+        why: String,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        tracing::debug!(why, definite, "settling the group in flight");
+        self.shared.counters.settled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if definite {
+            let before = self.reader.last();
+            match self.catch_up().await {
+                Ok(()) => {
+                    if self.reader.last() == before {
+                        // A replicated log refuses for places that are proposed only; it will know soon.
+                        tokio::time::sleep(NOTHING_NEW).await;
+                    }
+                    self.finish_settled();
+                    return Ok(());
+                }
+                Err(trouble) => return self.settle_after(trouble, writes).await,
+            }
+        }
+        self.settle_after(Trouble::Again(why), writes).await
+    }
+
+    pub(super) async fn settle_after(
+        &mut self,
+        trouble: Trouble,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        let Some(inflight) = &self.inflight else { return self.reach(trouble, writes).await };
+        inflight.done.abort();
+        let last = inflight.last;
+        let mut trouble = trouble;
+        loop {
+            self.reach(trouble, writes).await?;
+            match self.close(last).await {
+                Ok(()) => break,
+                Err(again) => trouble = again,
+            }
+        }
+        self.finish_settled();
+        Ok(())
+    }
+
+    /// Makes sure that something stands at every place up to `last`, or at one that stops the group.
+    async fn close(&mut self, last: Sequence) -> Result<(), Trouble> {
+        while self.reader.last() < last {
+            let fence = self.fence_record();
+            match self.log.append(vec![fence.clone()]).await {
+                Ok(_) => {
+                    self.mark = Some((fence.stamp.meant_for, Identity::Ours(fence.stamp.id, 1)));
+                    let decided = self.reader.receive_own(fence)?;
+                    self.apply(decided);
+                    return Ok(());
+                }
+                Err(AppendError::Refused(Refusal::Sequence)) => self.catch_up().await?,
+                Err(error) => return Err(Trouble::Again(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    fn fence_record(&mut self) -> Outgoing {
+        self.counter += 1;
+        let meant_for = self.reader.last().next();
+        let stamp = Stamp {
+            id: EntryId { session: self.options.session, counter: self.counter },
+            cluster: self.reader.cluster(),
+            entry: self.reader.entry() + 1,
+            part: 1,
+            parts: 1,
+            meant_for,
+            group: meant_for,
+        };
+        Outgoing { stamp, record: Record::Fence }
+    }
+
+    /// Entries of the group that are in the log were answered when they were applied; the others are planned again, and so is
+    /// everything that was planned on them.
+    fn finish_settled(&mut self) {
+        let Some(inflight) = self.inflight.take() else { return };
+        let next = std::mem::take(&mut self.next);
+        if inflight.group.entries.iter().all(|entry| entry.origin.is_none()) {
+            // All of it is there, so what was planned on it stands.
+            inflight.group.committed();
+            self.next = next;
+            return;
+        }
+        self.plan_again(next);
+        self.plan_again(inflight.group);
+    }
+}

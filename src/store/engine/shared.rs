@@ -1,0 +1,181 @@
+//! What the engine and those who ask it share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use super::command::Write;
+use crate::state::{Revision, Sequence, State};
+use crate::store::error::Error;
+use crate::store::lessor::Lessor;
+use crate::store::log::{ClusterId, SessionId};
+use crate::store::watch::Hub;
+
+/// Whether requests can be served.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Service {
+    /// The log is being read for the first time.
+    Starting,
+    Up,
+    /// The log cannot be reached.
+    Outage {
+        since: Instant,
+        why: String,
+    },
+    /// For good; with the reason, if it is not a wish.
+    Stopped(Option<String>),
+}
+
+/// How far the first reading of the log has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub at: Sequence,
+    pub target: Sequence,
+}
+
+/// Counts for metrics; each is read by whoever asks.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub foreign_messages: AtomicU64,
+    pub entries_applied: AtomicU64,
+    pub groups: AtomicU64,
+    pub group_entries: AtomicU64,
+    pub settled: AtomicU64,
+    pub outages: AtomicU64,
+    pub purged_messages: AtomicU64,
+    pub garbage: AtomicU64,
+}
+
+pub struct Shared {
+    state: Arc<RwLock<State>>,
+    pub hub: Arc<Hub>,
+    /// The last place up to which every decided entry is applied.
+    pub applied: watch::Sender<Sequence>,
+    /// The compacted revision, as applied.
+    pub compacted: watch::Sender<Revision>,
+    /// The author of the last valid claim.
+    pub claimed: watch::Sender<Option<SessionId>>,
+    pub service: watch::Sender<Service>,
+    pub progress: watch::Sender<Progress>,
+    /// Somebody needs a lessor.
+    pub claim_needed: Notify,
+    pub counters: Counters,
+    cluster: AtomicU64,
+    claim_place: AtomicU64,
+    lessor: Mutex<Lessor>,
+    writes: mpsc::UnboundedSender<Write>,
+    grace: Duration,
+}
+
+impl Shared {
+    pub fn new(grace: Duration, progress: watch::Sender<Progress>) -> (Arc<Shared>, mpsc::UnboundedReceiver<Write>) {
+        let state = Arc::new(RwLock::new(State::new(Revision::FIRST, Revision::ZERO)));
+        let (writes, receiver) = mpsc::unbounded_channel();
+        let shared = Shared {
+            hub: Hub::new(state.clone()),
+            state,
+            applied: watch::Sender::new(Sequence::ZERO),
+            compacted: watch::Sender::new(Revision::ZERO),
+            claimed: watch::Sender::new(None),
+            service: watch::Sender::new(Service::Starting),
+            progress,
+            claim_needed: Notify::new(),
+            claim_place: AtomicU64::new(0),
+            counters: Counters::default(),
+            cluster: AtomicU64::new(0),
+            lessor: Mutex::default(),
+            writes,
+            grace,
+        };
+        (Arc::new(shared), receiver)
+    }
+
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn lessor(&self) -> MutexGuard<'_, Lessor> {
+        self.lessor.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn claim(&self) -> Option<SessionId> {
+        *self.claimed.borrow()
+    }
+
+    /// Where the last claim stands, if it was read.
+    pub fn claim_place(&self) -> Option<Sequence> {
+        Some(Sequence(self.claim_place.load(Ordering::Relaxed))).filter(|place| *place > Sequence::ZERO)
+    }
+
+    pub(super) fn set_claim(&self, session: SessionId, place: Sequence) {
+        self.claim_place.store(place.0, Ordering::Relaxed);
+        self.claimed.send_replace(Some(session));
+    }
+
+    pub fn writes(&self) -> mpsc::UnboundedSender<Write> {
+        self.writes.clone()
+    }
+
+    pub fn cluster(&self) -> ClusterId {
+        ClusterId(self.cluster.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_cluster(&self, cluster: ClusterId) {
+        self.cluster.store(cluster.0, Ordering::Relaxed);
+    }
+
+    /// An error if requests should not even wait: a short outage is waited for, a long one is told at once.
+    pub fn check_available(&self) -> Result<(), Error> {
+        match &*self.service.borrow() {
+            Service::Up => Ok(()),
+            Service::Outage { since, .. } if since.elapsed() < self.grace => Ok(()),
+            Service::Starting | Service::Outage { .. } => Err(Error::NoLeader),
+            Service::Stopped(_) => Err(Error::Stopped),
+        }
+    }
+
+    pub(super) fn begin_outage(&self, why: &str) {
+        let outage = Service::Outage { since: Instant::now(), why: why.to_owned() };
+        let began = self.service.send_if_modified(|service| {
+            let up = *service == Service::Up;
+            if up {
+                *service = outage;
+            }
+            up
+        });
+        if began {
+            self.counters.outages.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(why, "the log is out of reach");
+        }
+    }
+
+    pub(super) fn end_outage(&self) {
+        let before = self.service.send_replace(Service::Up);
+        if let Service::Outage { since, .. } = before {
+            let lasted = since.elapsed();
+            tracing::info!(?lasted, "the log is back");
+            // No keepalive could be answered meanwhile.
+            self.lessor().put_off(lasted);
+        }
+    }
+
+    pub(super) fn stop(&self, why: Option<String>) {
+        self.service.send_replace(Service::Stopped(why));
+        self.hub.end();
+    }
+
+    /// Begins anew with another state: everything promised on the old one ends.
+    pub(super) fn replace_state(&self, state: State) {
+        self.hub.end_streams();
+        self.hub.publish(|old| {
+            *old = state;
+            (Vec::new(), ())
+        });
+        *self.lessor() = Lessor::default();
+        self.claimed.send_replace(None);
+        self.applied.send_replace(Sequence::ZERO);
+    }
+}

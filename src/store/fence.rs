@@ -1,0 +1,88 @@
+//! The read fence: what a linearizable read waits for before it reads the state.
+//!
+//! - Exclusive: nobody else writes, and an own write is answered only after it is applied. Nothing to wait for.
+//! - One replica: the log's last place, asked for after the read arrived, then wait until that is applied.
+//! - Three or more: whoever believes to be the leader answers such a question, so only an append that commits proves anything.
+//!
+//! One fence serves all reads that were waiting when it began; those that come later share the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::{Command, Shared};
+use super::error::Error;
+use super::log::Log;
+
+/// Asks for fences. Cheap to clone.
+#[derive(Clone)]
+pub struct Fence {
+    waiting: mpsc::UnboundedSender<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Fence {
+    pub fn start<L: Log>(log: Arc<L>, shared: Arc<Shared>, engine: mpsc::UnboundedSender<Command>) -> Fence {
+        let (waiting, requests) = mpsc::unbounded_channel();
+        tokio::spawn(Fencer { log, shared, engine }.run(requests));
+        Fence { waiting }
+    }
+
+    /// Returns when everything acknowledged before the call is applied here.
+    pub async fn pass(&self) -> Result<(), Error> {
+        let (reply, passed) = oneshot::channel();
+        self.waiting.send(reply).map_err(|_| Error::Stopped)?;
+        passed.await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+struct Fencer<L> {
+    log: Arc<L>,
+    shared: Arc<Shared>,
+    engine: mpsc::UnboundedSender<Command>,
+}
+
+impl<L: Log> Fencer<L> {
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<oneshot::Sender<Result<(), Error>>>) {
+        while let Some(first) = requests.recv().await {
+            let mut waiting = vec![first];
+            while let Ok(more) = requests.try_recv() {
+                waiting.push(more);
+            }
+            let passed = self.fence().await;
+            for reply in waiting {
+                // A reader that gave up is no concern.
+                let _ = reply.send(passed.clone());
+            }
+        }
+    }
+
+    async fn fence(&self) -> Result<(), Error> {
+        let traits = self.log.traits();
+        if traits.exclusive {
+            return Ok(());
+        }
+        if traits.replicated {
+            let (reply, committed) = oneshot::channel();
+            self.engine.send(Command::Fence(reply)).map_err(|_| Error::Stopped)?;
+            return committed.await.unwrap_or(Err(Error::Stopped));
+        }
+        let last = self.last().await?;
+        // What the follower delivered up to here is synced: the server answered after the batch it may belong to.
+        self.engine.send(Command::Fenced(last)).map_err(|_| Error::Stopped)?;
+        let mut applied = self.shared.applied.subscribe();
+        applied.wait_for(|applied| *applied >= last).await.map(|_| ()).map_err(|_| Error::Stopped)
+    }
+
+    /// Asks until there is an answer or the outage has lasted too long.
+    async fn last(&self) -> Result<crate::state::Sequence, Error> {
+        loop {
+            match self.log.last().await {
+                Ok(last) => return Ok(last),
+                Err(error) => tracing::debug!(%error, "the read fence got no answer"),
+            }
+            self.shared.check_available()?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

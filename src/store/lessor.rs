@@ -1,0 +1,207 @@
+//! Time and leases. The log knows that a lease was granted and revoked; when it is due is known to one process only, the
+//! *lessor*: the author of the last claim. As with a new leader in etcd, a new lessor gives every lease its full TTL again.
+//!
+//! Pure: the time is passed in, so that tests can choose it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::state::LeaseId;
+
+/// etcd raises smaller TTLs to its minimum: one and a half election timeouts of a second, rounded up. In seconds.
+pub const MIN_TTL: i64 = 2;
+
+/// The largest TTL, in seconds, that etcd takes.
+const MAX_TTL: i64 = 9_000_000_000;
+
+#[derive(Default)]
+pub struct Lessor {
+    leases: HashMap<LeaseId, Timer>,
+    /// Ordered by deadline; exactly the leases that are not expiring.
+    due: BTreeSet<(Instant, LeaseId)>,
+    /// Whether this process is the lessor. If not, deadlines mean nothing here.
+    mine: bool,
+}
+
+struct Timer {
+    /// Seconds.
+    ttl: i64,
+    deadline: Instant,
+    /// Its revocation is planned or on its way: no keepalive may promise that it lives.
+    expiring: bool,
+}
+
+/// What a keepalive finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// With the TTL in seconds.
+    Renewed(i64),
+    Missing,
+    /// It will turn out soon whether it is revoked; ask again.
+    Expiring,
+    /// Another process has to be asked.
+    NotLessor,
+}
+
+impl Lessor {
+    pub fn is_mine(&self) -> bool {
+        self.mine
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.leases.is_empty()
+    }
+
+    pub fn granted(&mut self, id: LeaseId, ttl: i64, now: Instant) {
+        self.revoked(id);
+        let deadline = now + seconds(ttl);
+        self.leases.insert(id, Timer { ttl, deadline, expiring: false });
+        self.due.insert((deadline, id));
+    }
+
+    pub fn revoked(&mut self, id: LeaseId) {
+        if let Some(timer) = self.leases.remove(&id) {
+            self.due.remove(&(timer.deadline, id));
+        }
+    }
+
+    /// A claim was applied: `mine` says whether by this process.
+    pub fn claimed(&mut self, mine: bool, now: Instant) {
+        self.mine = mine;
+        self.restart_all(now);
+    }
+
+    /// Gives every lease its full TTL: nobody could be kept waiting for what he could not do.
+    pub fn restart_all(&mut self, now: Instant) {
+        self.due.clear();
+        for (id, timer) in &mut self.leases {
+            timer.deadline = now + seconds(timer.ttl);
+            timer.expiring = false;
+            self.due.insert((timer.deadline, *id));
+        }
+    }
+
+    /// Puts all deadlines off: for that long this process could not hear any keepalive.
+    pub fn put_off(&mut self, by: Duration) {
+        self.due.clear();
+        for (id, timer) in &mut self.leases {
+            timer.deadline += by;
+            if !timer.expiring {
+                self.due.insert((timer.deadline, *id));
+            }
+        }
+    }
+
+    pub fn renew(&mut self, id: LeaseId, now: Instant) -> Renewal {
+        if !self.mine {
+            return Renewal::NotLessor;
+        }
+        match self.leases.get_mut(&id) {
+            None => Renewal::Missing,
+            Some(timer) if timer.expiring => Renewal::Expiring,
+            Some(timer) => {
+                self.due.remove(&(timer.deadline, id));
+                timer.deadline = now + seconds(timer.ttl);
+                self.due.insert((timer.deadline, id));
+                Renewal::Renewed(timer.ttl)
+            }
+        }
+    }
+
+    /// Whole seconds until a lease is due; 0 where it is overdue.
+    pub fn remaining(&self, id: LeaseId, now: Instant) -> Option<i64> {
+        let timer = self.leases.get(&id)?;
+        Some(timer.deadline.saturating_duration_since(now).as_secs() as i64)
+    }
+
+    /// When the next lease is due here, if this process is the lessor.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first().filter(|_| self.mine).map(|(deadline, _)| *deadline)
+    }
+
+    /// Takes up to `limit` leases that are due; they are expiring from now on.
+    pub fn take_due(&mut self, now: Instant, limit: usize) -> Vec<LeaseId> {
+        let mut taken = Vec::new();
+        while taken.len() < limit && self.next_due().is_some_and(|due| due <= now) {
+            let Some((_, id)) = self.due.pop_first() else { break };
+            if let Some(timer) = self.leases.get_mut(&id) {
+                timer.expiring = true;
+                taken.push(id);
+            }
+        }
+        taken
+    }
+
+    /// The revocation could not be written: due again after `wait`.
+    pub fn not_revoked(&mut self, id: LeaseId, now: Instant, wait: Duration) {
+        if let Some(timer) = self.leases.get_mut(&id).filter(|timer| timer.expiring) {
+            timer.expiring = false;
+            timer.deadline = now + wait;
+            self.due.insert((timer.deadline, id));
+        }
+    }
+}
+
+fn seconds(ttl: i64) -> Duration {
+    Duration::from_secs(ttl.clamp(0, MAX_TTL) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: LeaseId = LeaseId(1);
+    const B: LeaseId = LeaseId(2);
+
+    fn lessor(now: Instant) -> Lessor {
+        let mut lessor = Lessor::default();
+        lessor.granted(A, 10, now);
+        lessor.granted(B, 20, now);
+        lessor.claimed(true, now);
+        lessor
+    }
+
+    #[test]
+    fn only_the_lessor_renews_and_expires() {
+        let now = Instant::now();
+        let mut lessor = lessor(now);
+        lessor.claimed(false, now);
+        assert_eq!(lessor.renew(A, now), Renewal::NotLessor);
+        assert_eq!(lessor.next_due(), None);
+        assert!(lessor.take_due(now + seconds(100), 10).is_empty());
+    }
+
+    #[test]
+    fn a_keepalive_moves_the_deadline() {
+        let now = Instant::now();
+        let mut lessor = lessor(now);
+        assert_eq!(lessor.renew(A, now + seconds(9)), Renewal::Renewed(10));
+        assert!(lessor.take_due(now + seconds(18), 10).is_empty());
+        assert_eq!(lessor.take_due(now + seconds(19), 10), [A]);
+    }
+
+    #[test]
+    fn nothing_is_promised_while_a_lease_expires() {
+        let now = Instant::now();
+        let mut lessor = lessor(now);
+        assert_eq!(lessor.take_due(now + seconds(10), 10), [A]);
+        assert_eq!(lessor.renew(A, now + seconds(10)), Renewal::Expiring);
+        lessor.not_revoked(A, now + seconds(10), seconds(1));
+        assert_eq!(lessor.renew(A, now + seconds(10)), Renewal::Renewed(10));
+        lessor.revoked(A);
+        assert_eq!(lessor.renew(A, now + seconds(10)), Renewal::Missing);
+    }
+
+    #[test]
+    fn a_claim_gives_full_ttls_and_a_suspension_is_not_held_against_clients() {
+        let now = Instant::now();
+        let mut lessor = lessor(now);
+        lessor.claimed(true, now + seconds(9));
+        assert_eq!(lessor.remaining(A, now + seconds(9)), Some(10));
+        lessor.put_off(seconds(20));
+        assert!(lessor.take_due(now + seconds(38), 10).is_empty());
+        assert_eq!(lessor.take_due(now + seconds(39), 10), [A]);
+    }
+}

@@ -1,0 +1,298 @@
+//! One client stream: its watchers, its queue, and the catching up of those that are behind.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+
+use super::hub::Hub;
+use super::{Filter, WatchOutput, WatchRequest};
+use crate::state::{Event, KeyRange, Revision, RevisionEvents};
+
+/// Outputs that may wait for a client before its watchers are taken off the live events and read the history instead. Large
+/// enough for a client that stalls for some milliseconds under load, small enough that a dead one holds little.
+const QUEUE_LIMIT: usize = 1024;
+
+/// Revisions of history read at once for a watcher that catches up; bounds how long the state is locked.
+const CATCH_UP_REVISIONS: usize = 256;
+
+/// The id of outputs that concern all watchers of a stream.
+pub(super) const ALL_WATCHERS: i64 = -1;
+
+/// The watchers of one client stream. Dropping it removes them.
+pub struct WatchStream {
+    hub: Arc<Hub>,
+    shared: Arc<Shared>,
+}
+
+/// What the hub and the stream's reader share. Locked after the hub, never before it.
+#[derive(Default)]
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct Queue {
+    outputs: VecDeque<WatchOutput>,
+    watchers: BTreeMap<i64, Arc<Watcher>>,
+    /// Those of `watchers` that are not synced, with the first revision they have not got.
+    behind: BTreeMap<i64, Revision>,
+    /// Progress was requested while a watcher was behind.
+    progress_wanted: bool,
+    ended: bool,
+}
+
+pub(super) struct Watcher {
+    pub(super) id: i64,
+    pub(super) range: KeyRange,
+    pub(super) filter: Filter,
+    pub(super) progress_notify: bool,
+    /// Nothing before it is delivered.
+    pub(super) start: Revision,
+    /// Something was delivered since the last periodic progress.
+    pub(super) active: AtomicBool,
+    pub(super) stream: Arc<Shared>,
+}
+
+impl WatchStream {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        let shared = Arc::new(Shared::default());
+        hub.lock().register(&shared);
+        WatchStream { hub, shared }
+    }
+
+    /// Answers in the stream: Created or Refused, before any event.
+    pub fn create(&self, request: WatchRequest) {
+        let mut hub = self.hub.lock();
+        let revision = hub.revision();
+        let mut queue = self.shared.lock();
+        let id = match request.id {
+            Some(id) if queue.watchers.contains_key(&id) => {
+                queue.outputs.push_back(WatchOutput::Refused { revision });
+                drop(queue);
+                self.shared.changed.notify_one();
+                return;
+            }
+            Some(id) => id,
+            None => queue.free_id(),
+        };
+        let start = if request.start <= Revision::ZERO { revision.next() } else { request.start };
+        let watcher = Arc::new(Watcher {
+            id,
+            range: request.range,
+            filter: Filter { no_put: request.no_put, no_delete: request.no_delete },
+            progress_notify: request.progress_notify,
+            start,
+            active: AtomicBool::new(true),
+            stream: self.shared.clone(),
+        });
+        queue.outputs.push_back(WatchOutput::Created { id, revision });
+        queue.watchers.insert(id, watcher.clone());
+        if start > revision {
+            hub.add(watcher);
+        } else {
+            queue.behind.insert(id, start);
+        }
+        queue.ended |= hub.ended();
+        drop(queue);
+        self.shared.changed.notify_one();
+    }
+
+    /// Answers in the stream: Canceled; nothing if there is no such watcher.
+    pub fn cancel(&self, id: i64) {
+        let mut hub = self.hub.lock();
+        let mut queue = self.shared.lock();
+        let Some(watcher) = queue.remove(id) else { return };
+        hub.remove(&watcher);
+        let revision = hub.revision();
+        queue.outputs.push_back(WatchOutput::Canceled { id, revision });
+        drop(queue);
+        self.shared.changed.notify_one();
+    }
+
+    /// Answers in the stream: Progress with id -1, once every watcher is synced. Like etcd, says nothing where there is no
+    /// watcher, or one that waits for a revision of the future.
+    pub fn request_progress(&self) {
+        let hub = self.hub.lock();
+        let mut queue = self.shared.lock();
+        queue.progress_wanted = true;
+        queue.answer_progress(hub.revision());
+        drop(queue);
+        self.shared.changed.notify_one();
+    }
+
+    /// The next thing to send. None: the store is stopping or cannot go on; end the stream with Unavailable. May be called while
+    /// `create`, `cancel` and `request_progress` are called from another task.
+    pub async fn next(&self) -> Option<WatchOutput> {
+        loop {
+            // Registered before looking, so that no wake-up is lost in between.
+            let changed = self.shared.changed.notified();
+            match self.step() {
+                Step::Output(output) => return Some(output),
+                Step::Ended => return None,
+                Step::Again => tokio::task::yield_now().await,
+                Step::Wait => changed.await,
+            }
+        }
+    }
+
+    fn step(&self) -> Step {
+        let behind = {
+            let mut queue = self.shared.lock();
+            if queue.ended {
+                return Step::Ended;
+            }
+            if let Some(output) = queue.outputs.pop_front() {
+                return Step::Output(output);
+            }
+            queue.first_behind()
+        };
+        match behind {
+            Some((watcher, next)) => {
+                self.catch_up(&watcher, next);
+                Step::Again
+            }
+            None => Step::Wait,
+        }
+    }
+
+    /// Reads one piece of history for a watcher; makes it synced when that reaches the present.
+    fn catch_up(&self, watcher: &Arc<Watcher>, next: Revision) {
+        let (history, reached) = match self.hub.history(next, CATCH_UP_REVISIONS) {
+            Ok(piece) => piece,
+            Err(compact_revision) => return self.compacted(watcher.id, compact_revision),
+        };
+        let mut live = self.hub.lock();
+        let mut queue = self.shared.lock();
+        if !queue.watchers.get(&watcher.id).is_some_and(|w| Arc::ptr_eq(w, watcher)) {
+            return;
+        }
+        for revision in &history {
+            queue.deliver(watcher, revision);
+        }
+        if reached >= live.revision() {
+            queue.behind.remove(&watcher.id);
+            live.add(watcher.clone());
+            queue.answer_progress(live.revision());
+        } else {
+            queue.behind.insert(watcher.id, reached.next());
+        }
+    }
+
+    fn compacted(&self, id: i64, compact_revision: Revision) {
+        let hub = self.hub.lock();
+        let mut queue = self.shared.lock();
+        if queue.remove(id).is_some() {
+            let revision = hub.revision();
+            queue.outputs.push_back(WatchOutput::Compacted { id, compact_revision, revision });
+            queue.answer_progress(revision);
+        }
+    }
+}
+
+enum Step {
+    Output(WatchOutput),
+    /// Nothing to send yet, but there may be at the next look.
+    Again,
+    Wait,
+    Ended,
+}
+
+impl Drop for WatchStream {
+    fn drop(&mut self) {
+        let mut hub = self.hub.lock();
+        let watchers = std::mem::take(&mut self.shared.lock().watchers);
+        for watcher in watchers.values() {
+            hub.remove(watcher);
+        }
+        hub.forget(&self.shared);
+    }
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Ends the stream; what still waits in it is not sent.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.wake();
+    }
+}
+
+impl Queue {
+    fn free_id(&self) -> i64 {
+        // The map is ordered, so the first gap from 0 on is the lowest free id.
+        let mut free = 0;
+        for id in self.watchers.range(0..).map(|(id, _)| *id) {
+            if id != free {
+                break;
+            }
+            free += 1;
+        }
+        free
+    }
+
+    fn first_behind(&self) -> Option<(Arc<Watcher>, Revision)> {
+        let (id, next) = self.behind.first_key_value()?;
+        self.watchers.get(id).map(|watcher| (watcher.clone(), *next))
+    }
+
+    fn remove(&mut self, id: i64) -> Option<Arc<Watcher>> {
+        self.behind.remove(&id);
+        self.watchers.remove(&id)
+    }
+
+    /// A live revision for a synced watcher. False: the queue is full, and the watcher now behind.
+    pub(super) fn deliver_live(&mut self, watcher: &Watcher, revision: Revision, events: Arc<[Arc<Event>]>) -> bool {
+        if self.outputs.len() >= QUEUE_LIMIT {
+            self.behind.insert(watcher.id, revision);
+            return false;
+        }
+        watcher.active.store(true, Ordering::Relaxed);
+        self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision, events });
+        true
+    }
+
+    fn deliver(&mut self, watcher: &Watcher, revision: &RevisionEvents) {
+        let events: Arc<[Arc<Event>]> = revision
+            .events
+            .iter()
+            .filter(|event| watcher.range.contains(&event.kv.key) && watcher.filter.passes(event))
+            .cloned()
+            .collect();
+        if !events.is_empty() {
+            watcher.active.store(true, Ordering::Relaxed);
+            self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision: revision.revision, events });
+        }
+    }
+
+    /// Periodic progress; left out where the client does not even take events.
+    pub(super) fn progress(&mut self, id: i64, revision: Revision) {
+        if self.outputs.len() < QUEUE_LIMIT {
+            self.outputs.push_back(WatchOutput::Progress { id, revision });
+        }
+    }
+
+    fn requested_progress(&mut self, id: i64, revision: Revision) {
+        self.outputs.push_back(WatchOutput::Progress { id, revision });
+    }
+
+    fn answer_progress(&mut self, revision: Revision) {
+        if !self.progress_wanted || !self.behind.is_empty() {
+            return;
+        }
+        self.progress_wanted = false;
+        let all_started = self.watchers.values().all(|w| w.start <= revision.next());
+        if !self.watchers.is_empty() && all_started {
+            self.requested_progress(ALL_WATCHERS, revision);
+        }
+    }
+}

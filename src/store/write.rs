@@ -1,0 +1,109 @@
+//! Writing: a request goes to the engine, and its answer comes when its entry is applied.
+
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use super::engine::Write;
+use super::{Consistency, Error, Store};
+use crate::state::{
+    Alarm, DeleteRangeRequest, DeleteRangeResponse, Limits, PutRequest, PutResponse, Request, RequestOp, Response,
+    Revision, TxnRequest, TxnResponse, View, plan,
+};
+
+impl Store {
+    pub async fn put(&self, request: PutRequest) -> Result<PutResponse, Error> {
+        match self.write(Request::Put(request)).await? {
+            Response::Put(response) => Ok(response),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub async fn delete_range(&self, request: DeleteRangeRequest) -> Result<DeleteRangeResponse, Error> {
+        match self.write(Request::DeleteRange(request)).await? {
+            Response::DeleteRange(response) => Ok(response),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// `consistency` is heeded only where no branch writes.
+    pub async fn txn(&self, request: TxnRequest, consistency: Consistency) -> Result<TxnResponse, Error> {
+        let response = if request.only_reads() {
+            self.await_consistency(consistency).await?;
+            let state = self.inner.shared.state();
+            let limits = Limits { max_delete_ops: 0, max_tombstones_bytes: 0 };
+            plan(&View::new(&state, &[]), &Request::Txn(request), limits)?.response
+        } else {
+            self.write(Request::Txn(request)).await?
+        };
+        match response {
+            Response::Txn(response) => Ok(response),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// With `physical`, returns only when what was superseded is gone from the log. Returns the store's revision.
+    pub async fn compact(&self, revision: Revision, physical: bool) -> Result<Revision, Error> {
+        let current = match self.write(Request::Compact { revision }).await? {
+            Response::Compact { revision } => revision,
+            other => return Err(unexpected(&other)),
+        };
+        if physical {
+            let mut purged = self.inner.purged.clone();
+            purged.wait_for(|purged| *purged >= revision).await.map_err(|_| Error::Stopped)?;
+        }
+        Ok(current)
+    }
+
+    pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
+        self.fence().await?;
+        Ok(self.alarms_now())
+    }
+
+    /// Returns the alarms that stand afterwards.
+    pub async fn raise(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
+        self.write(Request::AlarmRaise(alarm)).await?;
+        Ok(self.alarms_now())
+    }
+
+    /// Returns the alarms that stand afterwards.
+    pub async fn disarm(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
+        self.write(Request::AlarmDisarm(alarm)).await?;
+        Ok(self.alarms_now())
+    }
+
+    fn alarms_now(&self) -> Vec<Alarm> {
+        self.inner.shared.state().alarms().iter().copied().collect()
+    }
+
+    pub(super) async fn write(&self, request: Request) -> Result<Response, Error> {
+        self.inner.shared.check_available()?;
+        if self.inner.stopping.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        let (reply, answer) = oneshot::channel();
+        let write = Write { request, reply, fenced: false };
+        self.inner.shared.writes().send(write).map_err(|_| Error::Stopped)?;
+        match tokio::time::timeout(self.inner.options.request_timeout, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Error::Stopped)),
+            Err(_) => Err(Error::TimedOut),
+        }
+    }
+}
+
+impl TxnRequest {
+    /// Whether nothing is written, whatever the compares say.
+    pub(super) fn only_reads(&self) -> bool {
+        self.success.iter().chain(&self.failure).all(|op| match op {
+            RequestOp::Range(_) => true,
+            RequestOp::Put(_) | RequestOp::DeleteRange(_) => false,
+            RequestOp::Txn(txn) => txn.only_reads(),
+        })
+    }
+}
+
+/// The state machine answers each request in kind; anything else is a defect, told to the client and not a reason to fall over.
+pub(super) fn unexpected(response: &Response) -> Error {
+    tracing::error!(?response, "the state machine answered another request than the one that was made");
+    Error::TimedOut
+}
