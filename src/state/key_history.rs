@@ -123,3 +123,14 @@ impl KeyHistory {
         }
     }
 }
+
+#[cfg(test)]
+impl KeyHistory {
+    /// Every version and tombstone that is held.
+    pub(super) fn all(&self) -> Vec<Arc<KeyValue>> {
+        match self {
+            KeyHistory::One { kv, .. } => vec![kv.clone()],
+            KeyHistory::Many { versions, .. } => versions.iter().cloned().collect(),
+        }
+    }
+}

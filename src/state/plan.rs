@@ -72,7 +72,7 @@ impl<'a> Planner<'a> {
 
     fn push(&mut self, op: Op) {
         self.writes_keys |= op.writes_keys();
-        self.own.absorb(&Entry { revision: self.revision(), ops: vec![op.clone()] });
+        self.own.absorb_op(&op, self.revision());
         self.ops.push(op);
     }
 

@@ -33,11 +33,12 @@ pub struct Layer {
 impl Layer {
     /// Adds an entry that comes right after those absorbed before.
     pub fn absorb(&mut self, entry: &Entry) {
-        self.revision = self.revision.max(entry.revision);
         entry.ops.iter().for_each(|op| self.absorb_op(op, entry.revision));
     }
 
+    /// One op of the entry with that revision.
     pub(super) fn absorb_op(&mut self, op: &Op, revision: Revision) {
+        self.revision = self.revision.max(revision);
         match op {
             Op::Put { key, value, lease, create_revision, version } => {
                 let kv = KeyValue {

@@ -1,0 +1,256 @@
+//! A log from which any part of the garbage was removed replays to the same state.
+//!
+//! Random programs run on a machine whose log is purged as [`State::garbage`] permits: any part of it, in any order,
+//! `below` first and `then` later. At random it crashes: removals that were not yet reported as durable come undone or not,
+//! message by message, and the state is replayed from what is left. It must be, all the way, the state of a machine to
+//! which nothing of this happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::super::*;
+use super::random::{messages, places, show};
+use super::strategy::request;
+use super::{LIMITS, all, range};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Request),
+    Checkpoint,
+    /// Removes some garbage; which, and how much of it proves durable, the numbers say.
+    Collect(u64, u64),
+    Crash(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => request().prop_map(Step::Write),
+        2 => Just(Step::Checkpoint),
+        2 => (any::<u64>(), any::<u64>()).prop_map(|(some, durable)| Step::Collect(some, durable)),
+        1 => any::<u64>().prop_map(Step::Crash),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// Whether the n-th thing is among those that a random number picks.
+fn picks(number: u64, n: u64) -> bool {
+    (number.rotate_left(n as u32 * 7) ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stored {
+    Present,
+    /// A crash can bring it back.
+    Removed,
+    Gone,
+}
+
+struct Message {
+    target: Option<GarbageTarget>,
+    stored: Stored,
+}
+
+#[derive(Default)]
+struct Log {
+    entries: Vec<(Entry, Vec<Sequence>)>,
+    messages: BTreeMap<Sequence, Message>,
+    next: u64,
+}
+
+fn target(op: &Op) -> Option<GarbageTarget> {
+    match op {
+        Op::Put { key, .. } | Op::Delete { key } => Some(GarbageTarget::Key(key.clone())),
+        Op::LeaseGrant { id, .. } | Op::LeaseRevoke { id } => Some(GarbageTarget::Lease(*id)),
+        Op::Tombstones { .. } => Some(GarbageTarget::Tombstones),
+        Op::Compact { .. } | Op::AlarmRaise(_) | Op::AlarmDisarm(_) => None,
+    }
+}
+
+impl Log {
+    fn append(&mut self, entry: &Entry) -> Vec<Sequence> {
+        self.next = self.next.max(1);
+        let at = places(entry, &mut self.next);
+        for (op, at) in entry.ops.iter().zip(&at) {
+            for n in 0..messages(op, *at) {
+                self.messages.insert(at.plus(n), Message { target: target(op), stored: Stored::Present });
+            }
+        }
+        self.entries.push((entry.clone(), at.clone()));
+        at
+    }
+
+    /// Moves all messages of the garbage that are in one condition into another.
+    fn turn(&mut self, garbage: &Garbage, from: Stored, to: Stored) {
+        let below = self.messages.range_mut(..garbage.below);
+        let ours = below.filter(|(_, message)| message.target.as_ref() == Some(&garbage.target));
+        ours.filter(|(_, message)| message.stored == from).for_each(|(_, message)| message.stored = to);
+    }
+
+    fn crash(&mut self, undone: u64) {
+        let removed = self.messages.values_mut().filter(|message| message.stored == Stored::Removed);
+        for (n, message) in removed.enumerate() {
+            message.stored = if picks(undone, n as u64) { Stored::Present } else { Stored::Gone };
+        }
+    }
+
+    fn is_whole(&self, op: &Op, at: Sequence) -> bool {
+        (0..messages(op, at)).all(|n| self.messages[&at.plus(n)].stored == Stored::Present)
+    }
+
+    fn replay(&self, checkpoint: &Checkpoint) -> State {
+        let mut state = State::new(Revision::FIRST, Revision::ZERO);
+        state.raise(checkpoint.revision, checkpoint.compacted);
+        for (entry, at) in &self.entries {
+            let ops = entry.ops.iter().cloned().zip(at.iter().copied());
+            let left: (Vec<Op>, Vec<Sequence>) = ops.filter(|(op, at)| self.is_whole(op, *at)).unzip();
+            assert!(at[0] <= checkpoint.at || left.0.len() == at.len(), "removed above the checkpoint");
+            if !left.0.is_empty() {
+                state.apply(&Entry { revision: entry.revision, ops: left.0 }, &left.1);
+            }
+        }
+        state
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Checkpoint {
+    at: Sequence,
+    revision: Revision,
+    compacted: Revision,
+}
+
+struct Twins {
+    /// Nothing ever happens to it.
+    sound: State,
+    state: State,
+    log: Log,
+    checkpoint: Checkpoint,
+}
+
+impl Twins {
+    fn new() -> Twins {
+        let state = State::new(Revision::FIRST, Revision::ZERO);
+        Twins { sound: state.clone(), state, log: Log::default(), checkpoint: Checkpoint::default() }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Write(request) => self.write(request)?,
+            Step::Checkpoint => self.take_checkpoint(),
+            Step::Collect(some, durable) => self.collect(*some, *durable),
+            Step::Crash(undone) => self.crash(*undone),
+        }
+        same(&self.state, &self.sound)
+    }
+
+    fn write(&mut self, request: &Request) -> Result<(), TestCaseError> {
+        let planned = plan(&View::new(&self.state, &[]), request, LIMITS);
+        prop_assert_eq!(show(&planned), show(&plan(&View::new(&self.sound, &[]), request, LIMITS)));
+        if let Ok(Planned { entry: Some(entry), .. }) = planned {
+            let at = self.log.append(&entry);
+            let events = self.state.apply(&entry, &at).events;
+            prop_assert_eq!(events, self.sound.apply(&entry, &at).events);
+        }
+        Ok(())
+    }
+
+    fn take_checkpoint(&mut self) {
+        let (revision, compacted) = (self.state.revision(), self.state.compacted());
+        self.checkpoint = Checkpoint { at: Sequence(self.log.next.saturating_sub(1)), revision, compacted };
+    }
+
+    fn collect(&mut self, some: u64, durable: u64) {
+        let garbage = self.state.garbage(self.checkpoint.at, None, usize::MAX);
+        for (n, garbage) in garbage.iter().enumerate().filter(|(n, _)| picks(some, *n as u64)) {
+            self.log.turn(garbage, Stored::Present, Stored::Removed);
+            if picks(durable, n as u64) {
+                self.log.turn(garbage, Stored::Removed, Stored::Gone);
+                self.state.collected(std::slice::from_ref(garbage));
+            }
+        }
+    }
+
+    fn crash(&mut self, undone: u64) {
+        self.log.crash(undone);
+        self.state = self.log.replay(&self.checkpoint);
+    }
+
+    fn collect_all(&mut self) {
+        self.take_checkpoint();
+        while let garbage @ [_, ..] = &self.state.garbage(self.checkpoint.at, None, usize::MAX)[..] {
+            for garbage in garbage {
+                self.log.turn(garbage, Stored::Present, Stored::Gone);
+                self.log.turn(garbage, Stored::Removed, Stored::Gone);
+            }
+            self.state.collected(garbage);
+        }
+    }
+
+    /// The log holds what the state needs, and nothing else.
+    fn check_nothing_is_left_over(&self) -> Result<(), TestCaseError> {
+        let held = self.sound.index.values().flat_map(|history| history.all());
+        let held: BTreeSet<_> = held.map(|kv| kv.sequence).collect();
+        let grants: BTreeSet<_> = self.sound.leases().map(|(_, lease)| lease.sequence).collect();
+        let mut needed = false;
+        for (op, at) in self.log.entries.iter().flat_map(|(entry, at)| entry.ops.iter().zip(at)) {
+            let present = self.log.is_whole(op, *at);
+            let expected = match target(op) {
+                Some(GarbageTarget::Key(_)) => held.contains(at),
+                Some(GarbageTarget::Lease(_)) => grants.contains(at),
+                // One that is needed keeps those after it.
+                Some(GarbageTarget::Tombstones) => {
+                    needed |= held.contains(at);
+                    needed
+                }
+                None => true,
+            };
+            prop_assert_eq!(present, expected, "{:?} at {}", op, at);
+        }
+        Ok(())
+    }
+}
+
+fn same(state: &State, sound: &State) -> Result<(), TestCaseError> {
+    prop_assert_eq!(state.fingerprint(), sound.fingerprint());
+    prop_assert_eq!((state.revision(), state.compacted()), (sound.revision(), sound.compacted()));
+    prop_assert_eq!(state.alarms(), sound.alarms());
+    prop_assert_eq!(state.leases().collect::<Vec<_>>(), sound.leases().collect::<Vec<_>>());
+    prop_assert_eq!(state.live_bytes(), sound.live_bytes());
+    let compacted = sound.compacted();
+    for revision in compacted.0.max(1)..=sound.revision().0 {
+        let request = RangeRequest { revision: Revision(revision), ..range(all()) };
+        prop_assert_eq!(state.range(&request).unwrap().kvs, sound.range(&request).unwrap().kvs);
+    }
+    let later = |state: &State| state.events_from(compacted.next(), usize::MAX);
+    prop_assert_eq!(later(state), later(sound));
+    prop_assert_eq!(outcome(state, compacted), outcome(sound, compacted));
+    Ok(())
+}
+
+/// What the events of a revision come to: of each key the last, without what was before.
+fn outcome(state: &State, revision: Revision) -> BTreeMap<bytes::Bytes, KeyValue> {
+    let events = state.events_from(revision, 1).unwrap();
+    let events = events.iter().filter(|events| events.revision == revision).flat_map(|events| &events.events);
+    events.map(|event| (event.kv.key.clone(), KeyValue::clone(&event.kv))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_purged_log_replays_to_the_same_state(steps in steps(), crash in any::<bool>()) {
+        let mut twins = Twins::new();
+        for step in &steps {
+            twins.step(step)?;
+        }
+        if crash {
+            twins.crash(u64::MAX);
+        }
+        twins.collect_all();
+        same(&twins.state, &twins.sound)?;
+        twins.check_nothing_is_left_over()?;
+        twins.crash(0);
+        same(&twins.state, &twins.sound)?;
+    }
+}
