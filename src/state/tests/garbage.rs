@@ -1,1 +1,161 @@
+//! What the compactor is told it may remove, and when.
 
+use super::super::*;
+use super::{Machine, between, bytes, put, single};
+
+const END: Sequence = Sequence(u64::MAX);
+
+fn key(key: &str, below: u64, then: Option<u64>) -> Garbage {
+    Garbage { target: GarbageTarget::Key(bytes(key)), below: Sequence(below), then: then.map(Sequence) }
+}
+
+fn garbage(machine: &Machine) -> Vec<Garbage> {
+    machine.state.garbage(END, None, usize::MAX)
+}
+
+#[test]
+fn nothing_is_garbage_before_it_is_compacted() {
+    let mut machine = Machine::new();
+    machine.put("a", "1");
+    machine.put("a", "2");
+    machine.delete(single("a"));
+    assert_eq!(garbage(&machine), []);
+    machine.compact(2);
+    assert_eq!(garbage(&machine), []);
+    machine.compact(3);
+    assert_eq!(garbage(&machine), [key("a", 2, None)]);
+}
+
+#[test]
+fn a_tombstone_outlives_what_it_covers() {
+    let mut machine = Machine::new();
+    machine.put("a", "1");
+    machine.delete(single("a"));
+    machine.put("b", "1");
+    machine.compact(4);
+    let first = garbage(&machine);
+    assert_eq!(first, [key("a", 2, Some(3))]);
+    assert_eq!(garbage(&machine), first, "handed out until it is collected");
+    machine.state.collected(&first);
+    let second = garbage(&machine);
+    assert_eq!(second, [key("a", 3, None)]);
+    machine.state.collected(&second);
+    assert_eq!(garbage(&machine), []);
+    assert_eq!(machine.state.garbage_len(), 0);
+}
+
+#[test]
+fn a_tombstone_at_just_the_compacted_revision_stays_for_watchers() {
+    let mut machine = Machine::new();
+    machine.put("a", "1");
+    machine.delete(single("a"));
+    machine.compact(3);
+    assert_eq!(garbage(&machine), [key("a", 2, None)]);
+    machine.put("b", "1");
+    machine.compact(4);
+    assert_eq!(garbage(&machine), [key("a", 2, Some(3))]);
+}
+
+#[test]
+fn only_what_is_superseded_at_or_below_the_checkpoint() {
+    let mut machine = Machine::new();
+    machine.put("a", "1");
+    machine.put("b", "1");
+    machine.put("a", "2");
+    machine.delete(single("b"));
+    machine.put("c", "1");
+    machine.compact(6);
+    let upto = |at| machine.state.garbage(Sequence(at), None, usize::MAX);
+    assert_eq!(upto(2), []);
+    assert_eq!(upto(3), [key("a", 3, None)]);
+    assert_eq!(upto(4), [key("a", 3, None), key("b", 4, Some(5))]);
+    assert_eq!(machine.state.garbage(END, None, 1), [key("a", 3, None)]);
+    assert_eq!(machine.state.garbage(END, Some(&GarbageTarget::Key(bytes("a"))), 9), [key("b", 4, Some(5))]);
+    assert_eq!(machine.state.garbage(END, Some(&GarbageTarget::Tombstones), 9), []);
+}
+
+#[test]
+fn a_key_that_came_back_takes_its_old_tombstone_along() {
+    let mut machine = Machine::new();
+    machine.put("a", "1");
+    machine.delete(single("a"));
+    machine.put("a", "2");
+    machine.compact(3);
+    let old = garbage(&machine);
+    machine.compact(4);
+    assert_eq!(garbage(&machine), [key("a", 3, None)]);
+    machine.state.collected(&old);
+    assert_eq!(garbage(&machine), [key("a", 3, None)], "less was collected than there is");
+    machine.state.collected(&[key("a", 3, None)]);
+    assert_eq!(garbage(&machine), []);
+}
+
+#[test]
+fn a_revoked_lease_is_garbage_without_compaction() {
+    let mut machine = Machine::new();
+    machine.grant(9);
+    machine.run(Request::LeaseRevoke { id: LeaseId(9) }).unwrap();
+    let target = GarbageTarget::Lease(LeaseId(9));
+    let first = Garbage { target: target.clone(), below: Sequence(2), then: Some(Sequence(3)) };
+    assert_eq!(garbage(&machine), std::slice::from_ref(&first));
+    machine.state.collected(&[first]);
+    assert_eq!(garbage(&machine), [Garbage { target, below: Sequence(3), then: None }]);
+}
+
+#[test]
+fn a_tombstones_message_waits_for_all_of_its_keys_and_those_before_it() {
+    let mut machine = Machine::new();
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        machine.put(key, "1");
+    }
+    machine.delete(between("a", "d"));
+    machine.delete(between("d", "g"));
+    machine.put("b", "2");
+    machine.put("z", "1");
+    machine.compact(11);
+    let tombstones = |below| Garbage { target: GarbageTarget::Tombstones, below: Sequence(below), then: None };
+    let keys = [key("a", 7, None), key("b", 9, None), key("c", 7, None)];
+    let later = [key("d", 8, None), key("e", 8, None), key("f", 8, None)];
+    assert_eq!(garbage(&machine), [&keys[..], &later].concat());
+    machine.state.collected(&later);
+    assert_eq!(garbage(&machine), keys, "the second message stands behind the first");
+    machine.state.collected(&keys[..2]);
+    assert_eq!(garbage(&machine), &keys[2..]);
+    machine.state.collected(&keys[2..]);
+    assert_eq!(machine.state.garbage(Sequence(7), None, 9), [tombstones(8)]);
+    assert_eq!(garbage(&machine), [tombstones(9)]);
+    machine.state.collected(&[tombstones(9)]);
+    assert_eq!(garbage(&machine), []);
+}
+
+#[test]
+fn tombstones_left_alone_in_a_purged_log_are_found_again() {
+    let mut state = State::new(Revision(9), Revision(9));
+    state.apply(&Entry { revision: Revision(5), ops: vec![Op::Delete { key: bytes("a") }] }, &[Sequence(50)]);
+    let both = Op::Tombstones { keys: vec![bytes("b"), bytes("c")] };
+    state.apply(&Entry { revision: Revision(6), ops: vec![both] }, &[Sequence(60)]);
+    state.apply(&Entry { revision: Revision(6), ops: vec![Op::LeaseRevoke { id: LeaseId(1) }] }, &[Sequence(61)]);
+    let lease = Garbage { target: GarbageTarget::Lease(LeaseId(1)), below: Sequence(61), then: Some(Sequence(62)) };
+    let first = [key("a", 50, Some(51)), key("b", 60, None), key("c", 60, None), lease];
+    assert_eq!(state.garbage(END, None, 9), first);
+    state.collected(&first);
+    let second = state.garbage(END, None, 9);
+    assert_eq!(second.iter().map(|garbage| garbage.below.0).collect::<Vec<_>>(), [51, 62, 61]);
+    state.collected(&second);
+    assert_eq!(state.garbage(END, None, 9), []);
+}
+
+#[test]
+fn many_deletes_are_split_into_messages_that_fit() {
+    let mut machine = Machine::new();
+    for n in 0..9 {
+        machine.run(put(&format!("key-{n}"), "")).unwrap();
+    }
+    machine.delete(between("key-", "key."));
+    let (entry, _) = machine.log.last().unwrap();
+    // 5 bytes and 8 of overhead each, 40 at most.
+    let sizes: Vec<_> = entry.ops.iter().map(|op| matches!(op, Op::Tombstones { keys } if keys.len() == 3)).collect();
+    assert_eq!(sizes, [true; 3]);
+    assert_eq!(machine.state.revision(), Revision(11));
+    assert_eq!(machine.state.events_from(Revision(11), 1).unwrap()[0].events.len(), 9);
+}

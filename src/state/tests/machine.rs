@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::super::*;
 
-pub(super) const LIMITS: Limits = Limits { max_delete_ops: 4, max_tombstones_bytes: 40 };
+pub(super) const LIMITS: Limits = Limits { max_delete_ops: 2, max_tombstones_bytes: 40 };
 
 /// Plans and applies, as the store does, and keeps what it applied.
 #[derive(Clone)]

@@ -18,8 +18,11 @@ use super::{LIMITS, all, range};
 enum Step {
     Write(Request),
     Checkpoint,
-    /// Removes some garbage; which, and how much of it proves durable, the numbers say.
-    Collect(u64, u64),
+    /// Removes some garbage, which the number picks.
+    Remove(u64),
+    /// Some of what was removed has proved durable.
+    Report(u64),
+    /// Of the other removals some come undone.
     Crash(u64),
 }
 
@@ -27,7 +30,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         12 => request().prop_map(Step::Write),
         2 => Just(Step::Checkpoint),
-        2 => (any::<u64>(), any::<u64>()).prop_map(|(some, durable)| Step::Collect(some, durable)),
+        2 => any::<u64>().prop_map(Step::Remove),
+        2 => any::<u64>().prop_map(Step::Report),
         1 => any::<u64>().prop_map(Step::Crash),
     ];
     proptest::collection::vec(step, 1..60)
@@ -126,19 +130,28 @@ struct Twins {
     state: State,
     log: Log,
     checkpoint: Checkpoint,
+    /// Removed, but not known to be durable.
+    removed: Vec<Garbage>,
 }
 
 impl Twins {
     fn new() -> Twins {
         let state = State::new(Revision::FIRST, Revision::ZERO);
-        Twins { sound: state.clone(), state, log: Log::default(), checkpoint: Checkpoint::default() }
+        Twins {
+            sound: state.clone(),
+            state,
+            log: Log::default(),
+            checkpoint: Checkpoint::default(),
+            removed: Vec::new(),
+        }
     }
 
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Write(request) => self.write(request)?,
             Step::Checkpoint => self.take_checkpoint(),
-            Step::Collect(some, durable) => self.collect(*some, *durable),
+            Step::Remove(some) => self.remove(*some),
+            Step::Report(some) => self.report(*some),
             Step::Crash(undone) => self.crash(*undone),
         }
         same(&self.state, &self.sound)
@@ -160,19 +173,28 @@ impl Twins {
         self.checkpoint = Checkpoint { at: Sequence(self.log.next.saturating_sub(1)), revision, compacted };
     }
 
-    fn collect(&mut self, some: u64, durable: u64) {
+    fn remove(&mut self, some: u64) {
         let garbage = self.state.garbage(self.checkpoint.at, None, usize::MAX);
-        for (n, garbage) in garbage.iter().enumerate().filter(|(n, _)| picks(some, *n as u64)) {
-            self.log.turn(garbage, Stored::Present, Stored::Removed);
-            if picks(durable, n as u64) {
-                self.log.turn(garbage, Stored::Removed, Stored::Gone);
-                self.state.collected(std::slice::from_ref(garbage));
+        for (_, garbage) in garbage.into_iter().enumerate().filter(|(n, _)| picks(some, *n as u64)) {
+            self.log.turn(&garbage, Stored::Present, Stored::Removed);
+            self.removed.push(garbage);
+        }
+    }
+
+    fn report(&mut self, some: u64) {
+        for (n, garbage) in std::mem::take(&mut self.removed).into_iter().enumerate() {
+            if picks(some, n as u64) {
+                self.log.turn(&garbage, Stored::Removed, Stored::Gone);
+                self.state.collected(&[garbage]);
+            } else {
+                self.removed.push(garbage);
             }
         }
     }
 
     fn crash(&mut self, undone: u64) {
         self.log.crash(undone);
+        self.removed.clear();
         self.state = self.log.replay(&self.checkpoint);
     }
 
