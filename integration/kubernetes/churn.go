@@ -27,7 +27,7 @@ func startChurn(ctx context.Context, c *ControlPlane) *Churn {
 		defer churn.done.Done()
 		for i := 0; ctx.Err() == nil; i++ {
 			churn.turn(ctx, c, fmt.Sprintf("churn-%06d", i), i%3 == 0)
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 	}()
 	return churn

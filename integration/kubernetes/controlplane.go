@@ -32,7 +32,8 @@ type ControlPlane struct {
 	stopping atomic.Bool
 	restarts atomic.Int32
 	mu       sync.Mutex
-	others   []*Process
+	others   map[string]*Process
+	renewed  *Process
 }
 
 // eventTTL is how long the API server keeps Events.
@@ -40,7 +41,8 @@ const eventTTL = 40 * time.Second
 
 // startControlPlane returns when all is up. Compaction happens at the given interval.
 func (r *Run) startControlPlane(d Datastore, compaction time.Duration) (*ControlPlane, error) {
-	c := &ControlPlane{run: r}
+	c := &ControlPlane{run: r, others: map[string]*Process{}}
+	r.processes.stopping = append(r.processes.stopping, func() { c.stopping.Store(true) })
 	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
@@ -84,6 +86,8 @@ func (r *Run) startControlPlane(d Datastore, compaction time.Duration) (*Control
 		return nil, err
 	}
 	c.keep("kwok", "--config="+c.pki.Path("stages.yaml"), "--kubeconfig="+c.pki.Path("kwok.kubeconfig"), "--manage-all-nodes",
+		// Without leases the nodes would be taken for dead after 50 s.
+		"--node-lease-duration-seconds=40",
 		"--server-address=127.0.0.1:"+strconv.Itoa(ports[3]))
 	return c, nil
 }
@@ -119,16 +123,28 @@ func (c *ControlPlane) keep(name string, args ...string) {
 				return
 			}
 			c.mu.Lock()
-			c.others = append(c.others, process)
+			c.others[name] = process
 			c.mu.Unlock()
 			<-process.done
-			if !c.stopping.Load() {
+			c.mu.Lock()
+			renewed := c.renewed == process
+			c.mu.Unlock()
+			if !c.stopping.Load() && !renewed {
 				c.restarts.Add(1)
 				c.run.Say("%s has ended and is started again", name)
 				time.Sleep(time.Second)
 			}
 		}
 	}()
+}
+
+// renewKwok starts kwok afresh: unlike a kubelet it doesn't try again what the API server has
+// refused once, such as the deletion of a pod.
+func (c *ControlPlane) renewKwok() {
+	c.mu.Lock()
+	c.renewed = c.others["kwok"]
+	c.mu.Unlock()
+	c.renewed.Kill()
 }
 
 // Stop ends the control plane. It does so at once: asked kindly, the API server would wait for

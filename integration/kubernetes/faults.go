@@ -125,6 +125,7 @@ func (r *Run) fault(d Datastore, c *ControlPlane, rs *Recorders, fault Fault, na
 	})
 	r.Say("  %d requests were in flight; 100 more acknowledged %.1fs after", inFlight, time.Since(struck).Seconds())
 	rs.hurry.Store(false)
+	c.renewKwok()
 	r.Check(fmt.Sprintf("  the Deployment converges to %d", replicas), func() error {
 		err := c.awaitDeployment(90*time.Second, work, "web", replicas)
 		if apierrors.IsServiceUnavailable(err) {

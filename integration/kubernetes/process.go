@@ -19,6 +19,8 @@ type Processes struct {
 	spawn chan func()
 	mu    sync.Mutex
 	all   []*Process
+	// stopping are told before all is stopped, so that nothing is started again.
+	stopping []func()
 }
 
 // Process is a started program, leader of its own process group.
@@ -74,6 +76,9 @@ func (p *Processes) StopAll() {
 	all := slices.Clone(p.all)
 	p.mu.Unlock()
 	slices.Reverse(all)
+	for _, tell := range p.stopping {
+		tell()
+	}
 	for _, process := range all {
 		_ = process.Stop(10 * time.Second)
 	}
