@@ -1,1 +1,7 @@
+//! Tests against the real programs.
+#![allow(clippy::unwrap_used)] // a test ends there, as it should
 
+mod cli;
+mod layering;
+mod nats_server;
+mod support;

@@ -3,10 +3,14 @@
 pub mod config;
 pub mod http;
 pub mod jetstream;
+pub mod listen;
 pub mod logging;
 pub mod metrics;
+pub mod nats_server;
 pub mod pb;
 pub mod rpc;
+pub mod server;
+pub mod shutdown;
 pub mod state;
 pub mod store;
 pub mod systemd;

@@ -1,17 +1,34 @@
+//! Arguments, log, runtime, exit code.
+
 use std::process::ExitCode;
 
 use jine::config::{Arguments, Config};
-use jine::logging;
+use jine::{logging, server};
+
+/// As clap has it.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|answer| answer.exit());
     let config = match Config::new(&arguments) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("jine: {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return fail(&error.to_string(), USAGE),
     };
     logging::start(&config.log);
-    ExitCode::SUCCESS
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no threads can be started: {error}"), 1),
+    };
+    match runtime.block_on(server::run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn fail(sentence: &str, code: u8) -> ExitCode {
+    eprintln!("jine: {sentence}");
+    ExitCode::from(code)
 }

@@ -27,7 +27,7 @@ Examples:
       a NATS cluster of yours
 
 Exit codes: 0 stopped as asked, 1 failed (starting again may help), 2 wrong flags,
-77 NATS refuses the credentials, 78 the setup needs a person (starting again does not help).";
+78 something that a person has to change (starting again does not help).";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -109,7 +109,7 @@ pub struct Arguments {
     #[arg(env = "JINE_JETSTREAM_DOMAIN", hide_env_values = true)]
     pub jetstream_domain: Option<String>,
 
-    /// Where etcd clients connect, as kine's: HOST:PORT or unix:///PATH [default: 127.0.0.1:2379]
+    /// Where etcd clients connect, as kine's: HOST:PORT [default: 127.0.0.1:2379]
     #[arg(long, value_name = "ADDRESS", help_heading = "Clients", conflicts_with = "listen_client_urls")]
     #[arg(env = "JINE_LISTEN_ADDRESS", hide_env_values = true)]
     pub listen_address: Option<String>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::arguments::Arguments;
 use super::nats::readable;
-use super::values::{Address, HostPort};
+use super::values::HostPort;
 use super::{Error, about};
 
 /// Loopback: whoever can connect can read every secret of a cluster.
@@ -22,7 +22,7 @@ pub struct Clients {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    pub address: Address,
+    pub address: HostPort,
     pub tls: bool,
 }
 
@@ -58,7 +58,8 @@ fn listens(arguments: &Arguments, certificate: bool) -> Result<(&'static str, Ve
     let listen = listen.map_err(about(flag))?;
     for (i, one) in listen.iter().enumerate() {
         let again = listen[..i].iter().any(|other| other.address == one.address);
-        if again && !matches!(&one.address, Address::Tcp(HostPort { port: 0, .. })) {
+        // Port 0 is a free one, so another each time.
+        if again && one.address.port != 0 {
             return Err(Error::new(format!("--{flag}: {} is there twice", one.address)));
         }
     }
@@ -66,23 +67,17 @@ fn listens(arguments: &Arguments, certificate: bool) -> Result<(&'static str, Ve
 }
 
 impl Listen {
-    /// Without a scheme, or with `tcp://` or `unix://`, a certificate decides about TLS, as in kine.
+    /// Without a scheme, or with `tcp://`, a certificate decides about TLS, as in kine.
     fn parse(text: &str, certificate: bool) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
-        let tcp = || HostPort::parse(rest.trim_end_matches('/')).map(Address::Tcp);
-        let unix = || match rest {
-            "" => Err("unix:// needs a path".to_owned()),
-            path => Ok(Address::Unix(PathBuf::from(path))),
+        let tls = match scheme {
+            "tcp" => certificate,
+            "http" => false,
+            "https" => true,
+            "unix" | "unixs" => return Err("Unix sockets are not supported: write http://127.0.0.1:2379".to_owned()),
+            _ => return Err(format!("'{scheme}://' is not known: write http:// or https://")),
         };
-        let (address, tls) = match scheme {
-            "tcp" => (tcp()?, certificate),
-            "http" => (tcp()?, false),
-            "https" => (tcp()?, true),
-            "unix" => (unix()?, certificate),
-            "unixs" => (unix()?, true),
-            _ => return Err(format!("'{scheme}://' is not known: write http://, https:// or unix://")),
-        };
-        Ok(Listen { address, tls })
+        Ok(Listen { address: HostPort::parse(rest.trim_end_matches('/'))?, tls })
     }
 }
 
@@ -94,7 +89,6 @@ fn advertise(arguments: &Arguments) -> Result<Vec<String>, Error> {
 fn advertised(text: &str) -> Result<String, String> {
     let place = match text.split_once("://") {
         Some(("http" | "https", place)) => place,
-        Some(("unix" | "unixs", _)) => return Ok(text.to_owned()),
         _ => return Err(format!("'{text}' is not a URL for clients: write http://HOST:PORT or https://HOST:PORT")),
     };
     let address = HostPort::parse(place.trim_end_matches('/'))?;

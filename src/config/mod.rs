@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use arguments::Arguments;
 pub use clients::{Clients, Listen, ServerTls};
 pub use nats::{Auth, External, Nats, Server, Tls};
-pub use values::{Address, HostPort, Secret};
+pub use values::{HostPort, Secret};
 
 /// An atomic batch of JetStream holds no more messages than this, and every operation that writes is at least one.
 const MAX_TXN_OPS: usize = 1000;

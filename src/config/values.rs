@@ -1,7 +1,6 @@
 //! Values as people write them: durations as in Go, sizes, versions, addresses.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Go's `time.ParseDuration`, without negative ones: `0`, `500ms`, `1m30s`, `1.5h`.
@@ -96,22 +95,6 @@ impl fmt::Display for HostPort {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// Something to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    Tcp(HostPort),
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp(address) => address.fmt(f),
-            Address::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
 }

@@ -1,0 +1,5 @@
+//! The nats-server that jine runs itself.
+
+mod keeping;
+mod ownership;
+mod privacy;

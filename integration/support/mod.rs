@@ -1,0 +1,39 @@
+//! What the tests share.
+
+pub(crate) mod bucket;
+pub(crate) mod jine;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A program that scripts/setup has installed: in `JINE_TOOLS`, else in the repository's target/tools/bin.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
+    let dir = std::env::var_os("JINE_TOOLS").map_or_else(default, PathBuf::from);
+    let path = dir.join(name);
+    assert!(path.exists(), "there is no {}: run scripts/setup, or set JINE_TOOLS", path.display());
+    path
+}
+
+/// Waits for something that must come true; the limit is only there for a test that has failed.
+pub(crate) fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Neither gone nor a zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z") && !rest.starts_with(" X"))
+}
+
+pub(crate) fn kill(pid: u32, signal: &str) {
+    let status = std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
+    assert!(status.unwrap().success(), "kill -{signal} {pid}");
+}

@@ -1,0 +1,97 @@
+//! Ports: taken first of all, so that one that is busy is told at once, and opened to clients last.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
+
+use crate::config::HostPort;
+
+/// As etcd's: Go listens with the system's limit, which is this by default.
+const BACKLOG: u32 = 4096;
+
+/// A port that is ours but does not answer yet: a client is refused instead of kept waiting.
+pub struct Port {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Port {
+    pub async fn take(address: &HostPort) -> Result<Self, String> {
+        let mut last = None;
+        for candidate in addresses(address).await.map_err(|error| cannot(address, &error))? {
+            match bind(candidate) {
+                Ok(port) => return Ok(port),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(cannot(address, &last.unwrap_or_else(|| io::Error::other("it has no address"))))
+    }
+
+    /// With the port that the system has chosen where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Clients can connect from now on.
+    pub fn open(self) -> Result<TcpListener, String> {
+        self.socket.listen(BACKLOG).map_err(|error| cannot(&self.address, &error))
+    }
+}
+
+async fn addresses(address: &HostPort) -> io::Result<Vec<SocketAddr>> {
+    if address.host.is_empty() {
+        // All addresses: IPv6 takes IPv4 along, unless there is no IPv6 here.
+        let port = address.port;
+        return Ok(vec![
+            (std::net::Ipv6Addr::UNSPECIFIED, port).into(),
+            (std::net::Ipv4Addr::UNSPECIFIED, port).into(),
+        ]);
+    }
+    Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
+}
+
+fn bind(address: SocketAddr) -> io::Result<Port> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last connections are still winding down is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let address = socket.local_addr()?;
+    Ok(Port { socket, address })
+}
+
+fn cannot(address: &impl std::fmt::Display, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("the address {address} is in use by another process: stop that one or choose another address")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("{address} is no address of this machine"),
+        io::ErrorKind::PermissionDenied => format!("listening on {address} is not permitted"),
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> HostPort {
+        HostPort { host: "127.0.0.1".into(), port }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_refuses_until_it_is_opened() {
+        let port = Port::take(&at(0)).await.unwrap();
+        let address = port.address();
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+        let _listener = port.open().unwrap();
+        assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_busy_port_is_told_at_once() {
+        let busy = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let error = Port::take(&at(busy.local_addr().unwrap().port())).await.err().unwrap();
+        assert!(error.contains("in use"), "{error}");
+    }
+}

@@ -1,0 +1,36 @@
+//! How much the server may store: what it has and what is free, less a reserve.
+
+use std::fs;
+use std::path::Path;
+
+/// Kept free for the server's own bookkeeping and for whoever has to make room.
+const RESERVE: u64 = 64 << 20;
+
+/// In bytes. A disk whose size cannot be told gets no limit.
+pub(super) fn limit(dir: &Path) -> u64 {
+    match free(dir) {
+        Some(free) => used(dir) + free.saturating_sub(RESERVE).max(1 << 20),
+        None => i64::MAX as u64,
+    }
+}
+
+/// What an unprivileged process may still write there.
+pub(super) fn free(dir: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(dir).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// There is room to go on after the disk was full.
+pub(super) fn has_room(dir: &Path) -> bool {
+    free(dir).is_none_or(|free| free > RESERVE)
+}
+
+fn used(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => used(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
+}

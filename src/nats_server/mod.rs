@@ -1,0 +1,125 @@
+//! A nats-server of our own: found, configured, started as a child, watched and stopped.
+//!
+//! ```text
+//! DATA/                       0700
+//!   jine.lock                 held by jine and its nats-server; says which processes those are
+//!   nats/nats-server.conf     written at every start
+//!   nats/ports/               where nats-server says that it listens
+//!   nats/jetstream/           the data
+//!   reader/                   a configuration directory for the nats command line, read-only access
+//! ```
+//!
+//! The port and the keys are chosen when jine starts and stay the same until it ends, however often the server is
+//! restarted in between.
+
+mod child;
+mod directory;
+mod disk;
+mod keys;
+mod log_lines;
+mod process;
+mod program;
+mod reader;
+mod settings;
+mod spawner;
+mod staging;
+mod supervisor;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use directory::Directory;
+use keys::Keys;
+use settings::Settings;
+use supervisor::{Order, Supervisor};
+
+/// How long nats-server gets to end by itself; it only has to close files.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data_dir: PathBuf,
+    /// The program; None: look on PATH and beside jine.
+    pub program: Option<PathBuf>,
+    /// The stream whose batches are staged in memory.
+    pub stream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Starting again will not help before somebody has changed something.
+    #[error("{0}")]
+    Setup(String),
+    /// Starting again may help.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A nats-server that runs until [`NatsServer::stop`]. If it dies it is started again. Dropping this kills it.
+pub struct NatsServer {
+    url: String,
+    seed: String,
+    up: watch::Receiver<bool>,
+    orders: mpsc::Sender<Order>,
+    task: JoinHandle<()>,
+}
+
+impl NatsServer {
+    /// Returns when the server takes connections, which may take as long as its data is large.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let program = program::find(options.program.as_deref()).await?;
+        let directory = Directory::take(&options.data_dir).await?;
+        let keys = Keys::new()?;
+        let settings = Settings::new(&directory, &keys)?;
+        reader::leave_context(&directory.reader(), &settings.url(), &keys)?;
+        let url = settings.url();
+        let (orders, inbox) = mpsc::channel(1);
+        let (up, is_up) = watch::channel(false);
+        let mut supervisor = Supervisor::new(program, directory, settings, options.stream, up)?;
+        let child = supervisor.start().await?;
+        tracing::info!(url, pid = child.pid(), data = %options.data_dir.display(), "nats-server is running");
+        let task = tokio::spawn(supervisor.run(child, inbox));
+        Ok(NatsServer { url, seed: keys.writer_seed, up: is_up, orders, task })
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The seed of the only nkey that may write. Never on disk, never in a log.
+    pub fn nkey_seed(&self) -> &str {
+        &self.seed
+    }
+
+    /// False while it is being started again. Connect only when it is true: what a start has to do before the first
+    /// batch is done then.
+    pub fn up(&self) -> watch::Receiver<bool> {
+        self.up.clone()
+    }
+
+    /// Lays the stream's staging area into memory. To be called once the stream exists and while nothing is being
+    /// written; every restart does it by itself.
+    pub async fn stage(&self) {
+        let (done, answer) = tokio::sync::oneshot::channel();
+        if self.orders.send(Order::Stage(done)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// Ends the server: asks it to, and kills it if it takes too long.
+    pub async fn stop(self) {
+        let _ = self.orders.send(Order::Stop).await;
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the supervisor of nats-server failed");
+        }
+    }
+}
+
+/// An error about a file.
+fn about_file<'a>(what: &'a str, path: &'a std::path::Path) -> impl Fn(std::io::Error) -> Error + 'a {
+    move |error| Error::Failed(format!("{} cannot be {what}: {error}", path.display()))
+}

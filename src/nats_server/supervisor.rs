@@ -1,0 +1,173 @@
+//! Keeps one nats-server running until it is told to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, interval, sleep};
+
+use super::child::Run;
+use super::directory::Directory;
+use super::settings::Settings;
+use super::spawner::Spawner;
+use super::staging::Staging;
+use super::{Error, about_file, disk};
+
+/// Between two attempts to start it, doubled up to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A server that ran this long is not the one that cannot run.
+const STABLE: Duration = Duration::from_secs(60);
+
+/// How often the room on the disk is looked at.
+const DISK_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(super) enum Order {
+    Stage(oneshot::Sender<()>),
+    Stop,
+}
+
+pub(super) struct Supervisor {
+    program: PathBuf,
+    directory: Directory,
+    settings: Settings,
+    spawner: Spawner,
+    staging: Staging,
+    up: watch::Sender<bool>,
+    /// The limit on storage that the running server was told.
+    limit: u64,
+}
+
+/// Why a run is over.
+enum End {
+    Died(String),
+    /// It has switched JetStream off, and there is room on the disk again.
+    Disabled,
+    Stop,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        program: PathBuf,
+        directory: Directory,
+        settings: Settings,
+        stream: String,
+        up: watch::Sender<bool>,
+    ) -> Result<Self, Error> {
+        let spawner = Spawner::new().map_err(about_file("run", &program))?;
+        let staging = Staging::new(settings.streams().join(stream), directory.nats().join("staging"));
+        Ok(Supervisor { program, directory, settings, spawner, staging, up, limit: 0 })
+    }
+
+    /// Starts the server once and waits until it serves.
+    pub(super) async fn start(&mut self) -> Result<Run, Error> {
+        self.limit = disk::limit(&self.directory.nats());
+        self.settings.write(self.limit)?;
+        let mut run = Run::spawn(&self.spawner, &self.program, &self.settings, &mut self.directory).await?;
+        run.ready(&self.settings.ports()).await?;
+        self.staging.lay();
+        self.up.send_replace(true);
+        Ok(run)
+    }
+
+    /// Until told to stop; then the server is gone and the directory free.
+    pub(super) async fn run(mut self, mut run: Run, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            let started = Instant::now();
+            let end = self.watch(&mut run, &mut orders).await;
+            self.up.send_replace(false);
+            match end {
+                End::Stop => {
+                    run.stop().await;
+                    break;
+                }
+                End::Disabled => {
+                    tracing::warn!("there is room on the disk again: restarting nats-server");
+                    run.stop().await;
+                }
+                End::Died(status) => {
+                    tracing::error!(status, pid = run.pid(), "nats-server has died; starting it again");
+                }
+            }
+            let backoff = if started.elapsed() > STABLE { Duration::ZERO } else { BACKOFF.0 };
+            match self.start_again(backoff, &mut orders).await {
+                Some(next) => run = next,
+                None => break,
+            }
+        }
+        let _ = self.directory.record(None);
+    }
+
+    async fn watch(&mut self, run: &mut Run, orders: &mut mpsc::Receiver<Order>) -> End {
+        let mut look = interval(DISK_INTERVAL);
+        look.tick().await;
+        let disabled = run.told.disabled.subscribe();
+        loop {
+            tokio::select! {
+                status = run.ended() => return End::Died(status),
+                order = orders.recv() => match order {
+                    Some(Order::Stage(done)) => {
+                        self.staging.lay();
+                        let _ = done.send(());
+                    }
+                    Some(Order::Stop) | None => return End::Stop,
+                },
+                _ = look.tick() => {
+                    if !*disabled.borrow() {
+                        self.adjust_limit(run);
+                    } else if disk::has_room(&self.directory.nats()) {
+                        return End::Disabled;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The disk is not ours alone: follows what is free on it.
+    fn adjust_limit(&mut self, run: &Run) {
+        let limit = disk::limit(&self.directory.nats());
+        // Small changes are not worth a reload, unless little is left.
+        let little = limit.min(self.limit) / 20;
+        if limit.abs_diff(self.limit) <= little {
+            return;
+        }
+        match self.settings.write_limit(limit) {
+            Ok(()) => {
+                self.limit = limit;
+                run.reload();
+            }
+            Err(error) => tracing::warn!(%error, "the limit on storage stays as it is"),
+        }
+    }
+
+    /// None: told to stop meanwhile.
+    async fn start_again(&mut self, mut backoff: Duration, orders: &mut mpsc::Receiver<Order>) -> Option<Run> {
+        loop {
+            let attempt = async {
+                sleep(backoff).await;
+                self.start().await
+            };
+            let result = tokio::select! {
+                result = attempt => result,
+                stop = stop_order(orders) => { let () = stop; return None }
+            };
+            match result {
+                Ok(run) => {
+                    tracing::info!(pid = run.pid(), "nats-server runs again");
+                    return Some(run);
+                }
+                Err(error) => {
+                    backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
+                    tracing::error!(%error, next_attempt = ?backoff, "nats-server could not be started again");
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the order to stop; staging is done by every start anyway.
+async fn stop_order(orders: &mut mpsc::Receiver<Order>) {
+    while let Some(Order::Stage(done)) = orders.recv().await {
+        let _ = done.send(());
+    }
+}
