@@ -26,6 +26,7 @@ pub(super) async fn apply(connect: ConnectOptions, credentials: &Credentials) ->
             let missing = || LogError::Fatal(format!("{} holds no user's nkey seed (SU…)", path.display()));
             connect.nkey(seed.ok_or_else(missing)?.to_owned())
         }
+        Credentials::Nkey(seed) => connect.nkey(seed.0.clone()),
         Credentials::Jwt(jwt, seed) => {
             let pair = nkeys::KeyPair::from_seed(seed.0.trim());
             let pair = Arc::new(pair.map_err(|_| LogError::Fatal("the NATS user's seed cannot be used".into()))?);

@@ -45,11 +45,14 @@ use link::Link;
 
 /// A bucket, by way of one connection at a time.
 pub struct JetStream {
-    /// Asked at every connection: a server that jine itself restarts has another port and other credentials then.
-    options: Box<dyn Fn() -> Options + Send + Sync>,
+    /// Asked at every connection.
+    options: Box<Ask>,
     current: RwLock<Current>,
     reconnecting: tokio::sync::Mutex<()>,
 }
+
+/// How to connect, or why it makes no sense to try now.
+type Ask = dyn Fn() -> Result<Options, String> + Send + Sync;
 
 #[derive(Clone)]
 struct Current {
@@ -59,12 +62,14 @@ struct Current {
 
 /// Connects, and creates or checks the bucket. One attempt.
 pub async fn open(options: Options) -> Result<JetStream, LogError> {
-    open_with(move || options.clone()).await
+    open_with(move || Ok(options.clone())).await
 }
 
-/// The same with options that may be others at every connection.
-pub async fn open_with(options: impl Fn() -> Options + Send + Sync + 'static) -> Result<JetStream, LogError> {
-    let current = connect(options(), true).await?;
+/// The same with options that are asked for at every connection. Whoever runs the server refuses them while it is being started.
+pub async fn open_with(
+    options: impl Fn() -> Result<Options, String> + Send + Sync + 'static,
+) -> Result<JetStream, LogError> {
+    let current = connect(options().map_err(LogError::Unavailable)?, true).await?;
     Ok(JetStream {
         options: Box::new(options),
         current: RwLock::new(current),
@@ -148,7 +153,8 @@ impl Log for JetStream {
         let _one_at_a_time = self.reconnecting.lock().await;
         // First of all, so that nothing more is published on the old one, whatever comes of this.
         self.link().lose("the connection is being replaced");
-        let current = connect((self.options)(), false).await?;
+        let options = (self.options)().map_err(LogError::Unavailable)?;
+        let current = connect(options, false).await?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(())
     }

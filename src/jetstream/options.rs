@@ -63,6 +63,8 @@ pub enum Credentials {
     CredsFile(PathBuf),
     /// A file that holds a user's nkey seed.
     NkeyFile(PathBuf),
+    /// A user's nkey seed.
+    Nkey(Secret),
     /// User JWT and seed, as a NATS context may hold them.
     Jwt(Secret, Secret),
 }

@@ -26,6 +26,7 @@ mod staging;
 mod supervisor;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -64,7 +65,8 @@ pub struct NatsServer {
     seed: String,
     up: watch::Receiver<bool>,
     orders: mpsc::Sender<Order>,
-    task: JoinHandle<()>,
+    /// Taken by whoever stops it.
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl NatsServer {
@@ -82,7 +84,7 @@ impl NatsServer {
         let child = supervisor.start().await?;
         tracing::info!(url, pid = child.pid(), data = %options.data_dir.display(), "nats-server is running");
         let task = tokio::spawn(supervisor.run(child, inbox));
-        Ok(NatsServer { url, seed: keys.writer_seed, up: is_up, orders, task })
+        Ok(NatsServer { url, seed: keys.writer_seed, up: is_up, orders, task: Mutex::new(Some(task)) })
     }
 
     /// `nats://127.0.0.1:PORT`.
@@ -111,9 +113,12 @@ impl NatsServer {
     }
 
     /// Ends the server: asks it to, and kills it if it takes too long.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         let _ = self.orders.send(Order::Stop).await;
-        if let Err(error) = self.task.await {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
             tracing::error!(%error, "the supervisor of nats-server failed");
         }
     }

@@ -1,0 +1,38 @@
+//! The first connection to NATS.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Error;
+use super::options::Connection;
+use crate::jetstream::{self, JetStream};
+use crate::store::log::LogError;
+use crate::systemd;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The same reason is told again after that.
+const REPEAT: Duration = Duration::from_secs(30);
+
+/// Tries without limit while NATS cannot be reached, and says so.
+pub(super) async fn until_it_works(options: Connection) -> Result<JetStream, Error> {
+    let options = std::sync::Arc::new(options);
+    let mut told: Option<(String, Instant)> = None;
+    loop {
+        let options = options.clone();
+        let why = match jetstream::open_with(move || options()).await {
+            Ok(log) => return Ok(log),
+            Err(LogError::Unavailable(why)) => why,
+            Err(error) => return Err(error.into()),
+        };
+        if !matches!(&told, Some((last, at)) if *last == why && at.elapsed() < REPEAT) {
+            tracing::warn!("{why}; trying again until it works");
+            systemd::status(&format!("waiting for NATS: {why}"));
+            told = Some((why, Instant::now()));
+        }
+        systemd::extend_start(Duration::from_secs(60));
+        sleep(PAUSE).await;
+    }
+}

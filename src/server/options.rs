@@ -1,0 +1,133 @@
+//! What each part needs to know of the configuration, in its own words.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Error, Ports};
+use crate::config::{Auth, Config, External, Secret, Server};
+use crate::nats_server::NatsServer;
+use crate::store::log::SessionId;
+use crate::{jetstream, nats_server, rpc, store};
+
+/// How long calls under way may take once jine is told to stop; kube-apiserver's own requests take up to 30 s, but
+/// then hang on something that is gone.
+const DRAIN: Duration = Duration::from_secs(5);
+
+pub(super) fn nats_server(config: &Config, program: &Option<PathBuf>) -> nats_server::Options {
+    nats_server::Options {
+        data_dir: config.data_dir.clone(),
+        program: program.clone(),
+        stream: format!("KV_{}", config.nats.bucket),
+    }
+}
+
+/// Asked at every connection.
+pub(super) type Connection = Box<dyn Fn() -> Result<jetstream::Options, String> + Send + Sync>;
+
+pub(super) fn jetstream(config: &Config, nats: Option<&NatsServer>) -> Result<Connection, Error> {
+    let common = jetstream::Options {
+        bucket: config.nats.bucket.clone(),
+        replicas: config.nats.replicas,
+        name: format!("jine {}", config.name),
+        ..Default::default()
+    };
+    match (&config.nats.server, nats) {
+        (Server::External(external), _) => {
+            let options = outside(external, common);
+            Ok(Box::new(move || Ok(options.clone())))
+        }
+        (Server::Embedded { .. }, Some(nats)) => Ok(inside(nats, common)),
+        (Server::Embedded { .. }, None) => Err(Error::Failed("there is no nats-server to connect to".to_owned())),
+    }
+}
+
+/// Our own server: nobody else has a key that may write, and it syncs before it acknowledges.
+fn inside(nats: &NatsServer, common: jetstream::Options) -> Connection {
+    let up = nats.up();
+    let options = jetstream::Options {
+        servers: vec![nats.url().to_owned()],
+        credentials: jetstream::Credentials::Nkey(jetstream::Secret(nats.nkey_seed().to_owned())),
+        exclusive: true,
+        synced: true,
+        ..common
+    };
+    Box::new(move || if *up.borrow() { Ok(options.clone()) } else { Err("nats-server is being started".to_owned()) })
+}
+
+fn outside(external: &External, common: jetstream::Options) -> jetstream::Options {
+    let tls = &external.tls;
+    jetstream::Options {
+        servers: external.servers.clone(),
+        credentials: external.auth.as_ref().map_or(jetstream::Credentials::None, credentials),
+        tls: jetstream::Tls {
+            ca: tls.ca_file.clone(),
+            identity: tls.cert_file.clone().zip(tls.key_file.clone()),
+            skip_verify: tls.skip_verify,
+            // Whoever names a CA or a certificate expects that nothing goes out in the clear.
+            required: tls.ca_file.is_some() || tls.cert_file.is_some(),
+            first: tls.first,
+        },
+        domain: external.jetstream_domain.clone(),
+        inbox_prefix: external.inbox_prefix.clone(),
+        ..common
+    }
+}
+
+fn credentials(auth: &Auth) -> jetstream::Credentials {
+    let secret = |secret: &Secret| jetstream::Secret(secret.reveal().to_owned());
+    match auth {
+        Auth::UserPassword { user, password } => jetstream::Credentials::UserPassword(user.clone(), secret(password)),
+        Auth::Token(token) => jetstream::Credentials::Token(secret(token)),
+        Auth::CredsFile(path) => jetstream::Credentials::CredsFile(path.clone()),
+        Auth::NkeyFile(path) => jetstream::Credentials::NkeyFile(path.clone()),
+        Auth::Jwt { jwt, seed } => jetstream::Credentials::Jwt(secret(jwt), secret(seed)),
+    }
+}
+
+pub(super) fn store(config: &Config, ports: &Ports) -> store::Options {
+    store::Options {
+        session: SessionId(rand::random()),
+        member_id: member_id(config, ports),
+        progress_notify_interval: config.watch_progress_interval,
+        request_timeout: store::Options::REQUEST_TIMEOUT,
+        outage_grace: store::Options::OUTAGE_GRACE,
+    }
+}
+
+/// The same after a restart, another for another jine: from its name and where it listens.
+fn member_id(config: &Config, ports: &Ports) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    config.name.hash(&mut hasher);
+    config.clients.advertise.hash(&mut hasher);
+    for (port, _) in &ports.clients {
+        port.address().hash(&mut hasher);
+    }
+    // 0 means "none" in etcd.
+    hasher.finish().max(1)
+}
+
+pub(super) fn rpc(
+    config: &Config,
+    client_urls: Vec<String>,
+    http: axum::Router,
+    metrics: rpc::Metrics,
+) -> rpc::RpcOptions {
+    let tls = config.clients.tls.as_ref();
+    rpc::RpcOptions {
+        name: config.name.clone(),
+        client_urls,
+        peer_urls: Vec::new(),
+        version: config.emulated_etcd_version.clone(),
+        max_txn_ops: config.limits.max_txn_ops,
+        max_request_bytes: config.limits.max_request_bytes,
+        tls: tls.map(|tls| rpc::RpcTls {
+            cert: tls.cert_file.clone(),
+            key: tls.key_file.clone(),
+            client_ca: tls.client_ca_file.clone(),
+        }),
+        drain: DRAIN,
+        http,
+        metrics,
+    }
+}
