@@ -71,6 +71,8 @@ impl<L: Log> Engine<L> {
             tokio::time::sleep(TRY_AGAIN).await;
         }
         self.shared.end_outage();
+        // The outage has put leases off already.
+        self.last_tick = Instant::now();
         Ok(())
     }
 
