@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test ends there, as it should
 
 mod cli;
+mod jetstream;
 mod layering;
 mod nats_server;
 mod support;

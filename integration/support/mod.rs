@@ -2,6 +2,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod jine;
+pub(crate) mod nats;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -26,7 +26,8 @@ impl Watching {
                 };
                 let Some(message) = message else { break };
                 let kind = message.subject.as_str().split('.').nth(4).unwrap_or("").to_owned();
-                if matches!(kind.as_str(), "UPDATED" | "DELETED" | "CREATED") {
+                // Not CREATED: that is this process' own doing, or comes after DELETED.
+                if matches!(kind.as_str(), "UPDATED" | "DELETED") {
                     link::lose(&disturbed, &format!("the stream was {}", kind.to_lowercase()));
                 }
             }

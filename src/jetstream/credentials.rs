@@ -21,10 +21,13 @@ pub(super) async fn apply(connect: ConnectOptions, credentials: &Credentials) ->
         }
         Credentials::NkeyFile(path) => {
             let text = read(path).await?;
-            let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
-            let seed = seed.filter(|seed| nkeys::KeyPair::from_seed(seed).is_ok());
+            let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU")).and_then(valid_seed);
             let missing = || LogError::Fatal(format!("{} holds no user's nkey seed (SU…)", path.display()));
-            connect.nkey(seed.ok_or_else(missing)?.to_owned())
+            connect.nkey(seed.ok_or_else(missing)?)
+        }
+        Credentials::NkeySeed(seed) => {
+            let bad = || LogError::Fatal("the NATS user's nkey seed cannot be used".into());
+            connect.nkey(valid_seed(&seed.0).ok_or_else(bad)?)
         }
         Credentials::Nkey(seed) => connect.nkey(seed.0.clone()),
         Credentials::Jwt(jwt, seed) => {
@@ -36,6 +39,11 @@ pub(super) async fn apply(connect: ConnectOptions, credentials: &Credentials) ->
             })
         }
     })
+}
+
+fn valid_seed(seed: &str) -> Option<String> {
+    let seed = seed.trim();
+    nkeys::KeyPair::from_seed(seed).ok().map(|_| seed.to_owned())
 }
 
 async fn read(path: &Path) -> Result<String, LogError> {

@@ -61,7 +61,9 @@ pub enum Credentials {
     Token(Secret),
     /// A `.creds` file: user JWT and seed.
     CredsFile(PathBuf),
-    /// A file that holds a user's nkey seed.
+    /// A user's nkey seed.
+    NkeySeed(Secret),
+    /// A file that holds one.
     NkeyFile(PathBuf),
     /// A user's nkey seed.
     Nkey(Secret),

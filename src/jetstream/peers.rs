@@ -35,8 +35,13 @@ pub(super) async fn serve(link: &Link, me: SessionId) -> Result<mpsc::Receiver<Q
     let lost =
         |error: &dyn std::fmt::Display| LogError::Unavailable(format!("the connection to NATS was lost: {error}"));
     let messages = link.client.subscribe(subject(link, me)).await.map_err(|error| lost(&error))?;
-    // Once this is answered, the server knows of the subscription.
-    link.client.flush().await.map_err(|error| lost(&error))?;
+    // The server takes one after the other: once it says that nobody responds here, it knows of the subscription.
+    let answered = link.client.request(format!("{}.sync", subject(link, me)), Bytes::new()).await;
+    if let Err(error) = answered
+        && error.kind() != RequestErrorKind::NoResponders
+    {
+        return Err(lost(&error));
+    }
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(receive(link.client.clone(), messages, sender, link.done()));
     Ok(receiver)
