@@ -3,3 +3,4 @@
 mod keeping;
 mod ownership;
 mod privacy;
+mod staging;

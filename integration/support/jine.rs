@@ -75,6 +75,14 @@ impl Jine {
         self
     }
 
+    /// Where it serves etcd clients, once it does.
+    pub(crate) fn address(&mut self) -> String {
+        let log = self.wait_for("serving etcd clients").log();
+        let line = log.lines().find(|line| line.contains("serving etcd clients")).unwrap();
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+        address.expect("an address in the log").to_owned()
+    }
+
     /// Sends a signal and waits for the end; the exit code.
     pub(crate) fn stop(&mut self, signal: &str) -> Option<i32> {
         super::kill(self.pid(), signal);

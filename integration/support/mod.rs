@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod bucket;
+pub(crate) mod etcdctl;
 pub(crate) mod jine;
 pub(crate) mod nats;
 

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
 
+/// How nats-server says that it has given up writing.
+const WRITE_FAILED: [&str; 3] = ["ritical write error", "will be DISABLED", "disabling JetStream"];
+
 /// What its log has told that others need to know.
 #[derive(Clone, Default)]
 pub(super) struct Told {
     /// The last line that was an error: what to say if the server ends.
     last_error: Arc<Mutex<Option<String>>>,
-    /// JetStream was switched off as the disk is full; only a restart brings it back.
-    pub(super) disabled: watch::Sender<bool>,
+    /// A write has failed (a full disk, say). The stream takes no more then, and only a restart brings it back.
+    pub(super) cannot_write: watch::Sender<bool>,
 }
 
 impl Told {
@@ -36,8 +39,8 @@ pub(super) async fn forward(pipe: impl AsyncRead + Unpin, told: Told) {
             // Start and stop take some twenty lines that say nothing to someone who runs jine.
             _ => tracing::debug!(target: "nats_server", "{text}"),
         }
-        if text.contains("will be DISABLED") {
-            told.disabled.send_replace(true);
+        if WRITE_FAILED.iter().any(|sign| text.contains(sign)) {
+            told.cannot_write.send_replace(true);
         }
     }
 }

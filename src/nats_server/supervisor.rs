@@ -41,8 +41,8 @@ pub(super) struct Supervisor {
 /// Why a run is over.
 enum End {
     Died(String),
-    /// It has switched JetStream off, and there is room on the disk again.
-    Disabled,
+    /// A write has failed, after which it writes no more; and there is room on the disk now.
+    CannotWrite,
     Stop,
 }
 
@@ -55,7 +55,7 @@ impl Supervisor {
         up: watch::Sender<bool>,
     ) -> Result<Self, Error> {
         let spawner = Spawner::new().map_err(about_file("run", &program))?;
-        let staging = Staging::new(settings.streams().join(stream), directory.nats().join("staging"));
+        let staging = Staging::new(settings.streams().join(stream));
         Ok(Supervisor { program, directory, settings, spawner, staging, up, limit: 0 })
     }
 
@@ -81,8 +81,8 @@ impl Supervisor {
                     run.stop().await;
                     break;
                 }
-                End::Disabled => {
-                    tracing::warn!("there is room on the disk again: restarting nats-server");
+                End::CannotWrite => {
+                    tracing::warn!("nats-server could not write, and there is room on the disk now: restarting it");
                     run.stop().await;
                 }
                 End::Died(status) => {
@@ -101,7 +101,7 @@ impl Supervisor {
     async fn watch(&mut self, run: &mut Run, orders: &mut mpsc::Receiver<Order>) -> End {
         let mut look = interval(DISK_INTERVAL);
         look.tick().await;
-        let disabled = run.told.disabled.subscribe();
+        let mut cannot_write = run.told.cannot_write.subscribe();
         loop {
             tokio::select! {
                 status = run.ended() => return End::Died(status),
@@ -112,11 +112,13 @@ impl Supervisor {
                     }
                     Some(Order::Stop) | None => return End::Stop,
                 },
+                // At once, and then as often as the disk is looked at.
+                Ok(()) = cannot_write.changed() => look.reset_immediately(),
                 _ = look.tick() => {
-                    if !*disabled.borrow() {
+                    if !*cannot_write.borrow() {
                         self.adjust_limit(run);
                     } else if disk::has_room(&self.directory.nats()) {
-                        return End::Disabled;
+                        return End::CannotWrite;
                     }
                 }
             }

@@ -1,0 +1,109 @@
+//! A NATS that others run: out of reach, unwilling, unfit.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::etcdctl::etcdctl_ok;
+use crate::support::jine::{Jine, command, finish};
+use crate::support::{eventually, tool};
+
+/// A nats-server with a configuration of the test's; killed when dropped.
+struct Nats {
+    child: Child,
+    port: u16,
+}
+
+impl Nats {
+    fn start(dir: &Path, port: u16, configuration: &str) -> Self {
+        let file = dir.join("nats.conf");
+        let mut out = std::fs::File::create(&file).unwrap();
+        let store = dir.join("store");
+        writeln!(out, "listen: \"127.0.0.1:{port}\"\n{}", configuration.replace("STORE", store.to_str().unwrap()))
+            .unwrap();
+        let child = Command::new(tool("nats-server")).arg("-c").arg(&file).stderr(Stdio::null()).spawn().unwrap();
+        eventually("nats-server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        Nats { child, port }
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const JETSTREAM: &str = "jetstream { store_dir: \"STORE\" }\n";
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn jine(endpoint: &str) -> Command {
+    let mut command = command();
+    command.args(["--endpoint", endpoint, "--listen-address", "127.0.0.1:0", "--metrics-bind-address", "0"]);
+    command
+}
+
+#[test]
+fn an_unreachable_nats_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut jine = Jine::start(jine(&format!("nats://127.0.0.1:{port}")));
+    jine.wait_for("trying again until it works");
+    assert!(jine.log().contains(&format!("127.0.0.1:{port}")), "{}", jine.log());
+    let _nats = Nats::start(dir.path(), port, JETSTREAM);
+    let address = jine.address();
+    etcdctl_ok(&address, &["put", "/a", "1"]);
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+#[test]
+fn waiting_for_nats_ends_at_sigterm() {
+    let mut jine = Jine::start(jine(&format!("nats://127.0.0.1:{}", free_port())));
+    jine.wait_for("trying again until it works");
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+#[test]
+fn wrong_credentials_are_told_once_and_without_the_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = format!("{JETSTREAM}authorization {{ user: me, password: right }}");
+    let nats = Nats::start(dir.path(), free_port(), &users);
+    let mut wrong = jine(&format!("nats://127.0.0.1:{}", nats.port));
+    wrong.args(["--nats-user", "me"]).env("JINE_NATS_PASSWORD", "hunter2");
+    let (code, text) = finish(&mut wrong);
+    assert_eq!(code, 78, "{text}");
+    assert!(text.contains("refused the credentials") && !text.contains("hunter2"), "{text}");
+
+    let mut right = jine(&format!("nats://127.0.0.1:{}", nats.port));
+    right.args(["--nats-user", "me"]).env("JINE_NATS_PASSWORD", "right");
+    let mut jine = Jine::start(right);
+    jine.address();
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+#[test]
+fn nats_without_jetstream_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = Nats::start(dir.path(), free_port(), "");
+    let (code, text) = finish(&mut jine(&format!("nats://127.0.0.1:{}", nats.port)));
+    assert_eq!(code, 78, "{text}");
+    assert!(text.contains("JetStream"), "{text}");
+}
+
+#[test]
+fn the_bucket_and_parameters_of_the_endpoint_are_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = Nats::start(dir.path(), free_port(), JETSTREAM);
+    let endpoint = format!("nats://127.0.0.1:{}?bucket=prod&revHistory=10", nats.port);
+    let mut jine = Jine::start(jine(&endpoint));
+    jine.address();
+    assert!(jine.log().contains("revHistory means nothing here"), "{}", jine.log());
+    let url = format!("nats://127.0.0.1:{}", nats.port);
+    let list = Command::new(tool("nats")).args(["--server", &url, "kv", "ls"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&list.stdout).contains("prod"), "{list:?}");
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
