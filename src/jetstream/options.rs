@@ -62,12 +62,10 @@ pub enum Credentials {
     /// A `.creds` file: user JWT and seed.
     CredsFile(PathBuf),
     /// A user's nkey seed.
-    NkeySeed(Secret),
+    Nkey(Secret),
     /// A file that holds one.
     NkeyFile(PathBuf),
-    /// A user's nkey seed.
-    Nkey(Secret),
-    /// User JWT and seed, as a NATS context may hold them.
+    /// User JWT and seed, as a NATS context may hold them. The seed is empty for a bearer token.
     Jwt(Secret, Secret),
 }
 
