@@ -47,6 +47,7 @@ func runFull(r *Run) {
 	r.Check("an Event lives as long as its TTL, and no longer", event)
 	r.Check("the history has been compacted", func() error { return compacted(ctx, d) })
 	r.Check("what is stored is what is listed", func() error { return c.registryMatches(d) })
+	r.checkNATSView(d, c)
 	informers.check(r, c)
 	r.checkMetrics(c)
 	r.checkLog(c)
