@@ -80,6 +80,8 @@ pub struct Engine<L: Log> {
     /// Received, but not known to be synced: one replica, and others write too.
     unfenced: VecDeque<Followed>,
     fence_asked: bool,
+    /// Everything up to here is synced, received or not.
+    fenced_upto: Sequence,
     fence: Option<Fence>,
     /// Writes to be planned before any other, in this order.
     backlog: VecDeque<Write>,

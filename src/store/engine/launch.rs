@@ -13,7 +13,11 @@ use crate::store::log::{AppendError, Checkpoint, EntryId, Identity, Log, Outgoin
 impl<L: Log> Engine<L> {
     /// Sends the next group if none is in flight.
     pub(super) fn launch(&mut self) {
-        if self.inflight.is_some() || !self.unfenced.is_empty() {
+        if self.inflight.is_some() {
+            return;
+        }
+        if !self.unfenced.is_empty() {
+            self.ask_for_a_fence();
             return;
         }
         if self.log.traits().exclusive {
@@ -146,9 +150,7 @@ impl<L: Log> Engine<L> {
         }
         self.apply(decided);
         self.forget_fenced();
-        if let Some(inflight) = self.inflight.take() {
-            inflight.group.committed();
-        }
+        self.finish_settled();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::group::Origin;
+use super::resume::another_message;
 use super::{Engine, Fatal, Trouble, Write};
 use crate::state::{Applied, RevisionEvents, Sequence};
 use crate::store::compactor::Checkpointed;
@@ -40,13 +41,13 @@ impl<L: Log> Engine<L> {
         }
     }
 
-    /// With one replica and several writers, others may see messages before they are synced: those wait for a fence.
     fn receive(&mut self, followed: Followed) -> Result<(), Trouble> {
-        if place(&followed) <= self.reader.last() {
+        self.check_echo(&followed)?;
+        let place = place(&followed);
+        if place <= self.reader.last() {
             return Ok(());
         }
-        let traits = self.log.traits();
-        if traits.replicated || traits.exclusive {
+        if place <= self.fenced_upto || !self.needs_fences() {
             return self.feed(followed);
         }
         self.unfenced.push_back(followed);
@@ -54,7 +55,25 @@ impl<L: Log> Engine<L> {
         Ok(())
     }
 
-    fn ask_for_a_fence(&mut self) {
+    /// With one replica and several writers, others may see messages before they are synced: those wait for a fence.
+    pub(super) fn needs_fences(&self) -> bool {
+        let traits = self.log.traits();
+        !traits.replicated && !traits.exclusive
+    }
+
+    /// A message that was received before comes again after an acknowledgement and where reading is taken up: it must be the same.
+    pub(super) fn check_echo(&self, followed: &Followed) -> Result<(), Trouble> {
+        match (followed, self.mark) {
+            (Followed::Message(message), Some((at, identity)))
+                if message.sequence == at && message.identity != identity =>
+            {
+                Err(another_message(at))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn ask_for_a_fence(&mut self) {
         let (false, Some(fence)) = (self.fence_asked, self.fence.clone()) else { return };
         self.fence_asked = true;
         // Its outcome comes as a command.
@@ -64,6 +83,7 @@ impl<L: Log> Engine<L> {
     /// Everything up to `upto` is synced.
     pub(super) fn fenced(&mut self, upto: Sequence) -> Result<(), Trouble> {
         self.fence_asked = false;
+        self.fenced_upto = self.fenced_upto.max(upto);
         while self.unfenced.front().is_some_and(|first| place(first) <= upto) {
             if let Some(followed) = self.unfenced.pop_front() {
                 self.feed(followed)?;

@@ -6,11 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::group::Group;
+use super::receive::place;
 use super::resume::TRY_AGAIN;
 use super::shared::{Progress, Shared};
 use super::{Engine, EngineOptions, Fatal, Trouble};
 use crate::state::{Sequence, State};
-use crate::store::log::{Checkpoint, ClusterId, Content, Follow, Genesis, Incoming, Log, LogError, Record, Target};
+use crate::store::log::{
+    Checkpoint, ClusterId, Content, Follow, Followed, Genesis, Incoming, Log, LogError, Record, Target,
+};
 use crate::store::reader::Reader;
 
 /// How often a long replay says how far it is.
@@ -28,6 +31,7 @@ impl<L: Log> Engine<L> {
             created: String::new(),
             follower: None,
             unfenced: Default::default(),
+            fenced_upto: Sequence::ZERO,
             fence_asked: false,
             fence: None,
             backlog: Default::default(),
@@ -90,14 +94,18 @@ impl<L: Log> Engine<L> {
         Ok(())
     }
 
-    /// Follows until everything up to `target` is received.
+    /// Follows until everything up to `target`, a place that a fence has named, is received.
     pub(super) async fn read_to(&mut self, target: Sequence) -> Result<(), Trouble> {
         let mut said = Instant::now();
         while self.reader.last() < target {
-            let Some(follower) = &mut self.follower else {
-                return Err(Trouble::Again("not following the log".to_owned()));
-            };
-            let followed = follower.next().await?;
+            let followed = self.next_received().await?;
+            self.check_echo(&followed)?;
+            if place(&followed) > target && self.needs_fences() {
+                // Whatever there is up to the target was delivered before this, which has to wait for a fence of its own.
+                self.feed(Followed::Reached(target))?;
+                self.unfenced.push_front(followed);
+                break;
+            }
             self.feed(followed)?;
             if said.elapsed() > SAY {
                 said = Instant::now();
@@ -107,6 +115,16 @@ impl<L: Log> Engine<L> {
             }
         }
         Ok(())
+    }
+
+    async fn next_received(&mut self) -> Result<Followed, Trouble> {
+        if let Some(waiting) = self.unfenced.pop_front() {
+            return Ok(waiting);
+        }
+        match &mut self.follower {
+            Some(follower) => Ok(follower.next().await?),
+            None => Err(Trouble::Again("not following the log".to_owned())),
+        }
     }
 
     pub(super) fn check_created(&mut self, created: &str) -> Result<(), Trouble> {

@@ -110,24 +110,25 @@ impl<L: Log> Engine<L> {
         let Some((at, identity)) = self.mark else { return Ok(()) };
         match self.log.get(at).await? {
             Some(message) if message.identity == identity => Ok(()),
-            Some(_) => Err(Trouble::Fatal(Fatal(format!(
-                "the stream holds another message at sequence {at} than was read there: it lost its end and grew again, or was replaced. \
-                 Acknowledged writes may be lost; check the servers' storage, restore the stream, or start jine again to serve what is left"
-            )))),
+            Some(_) => Err(another_message(at)),
             None => Err(Trouble::Rebuild(format!("the message at sequence {at} was removed"))),
         }
     }
 
-    /// Follows from where reading stands to the present end.
+    /// Follows from where reading stands (at the last message, which must come again the same) to the present end.
     pub(super) async fn catch_up(&mut self) -> Result<(), Trouble> {
         if self.follower.is_none() {
-            let from = self.mark.map_or(Sequence(1), |(at, _)| at.next());
+            let from = self.mark.map_or(Sequence(1), |(at, _)| at);
             self.follower = Some(self.log.follow(from).await?);
         }
         let target = if self.log.traits().replicated { self.log.info().await?.last } else { self.log.last().await? };
-        self.read_to(target).await?;
-        // The fence that named the target covers all of them.
-        self.forget_fenced();
-        Ok(())
+        self.read_to(target).await
     }
+}
+
+pub(super) fn another_message(at: Sequence) -> Trouble {
+    Trouble::Fatal(Fatal(format!(
+        "the stream holds another message at sequence {at} than was read there: it lost its end and grew again, or was replaced. \
+         Acknowledged writes may be lost; check the servers' storage, restore the stream, or start jine again to serve what is left"
+    )))
 }

@@ -103,7 +103,7 @@ impl<L: Log> Engine<L> {
 
     /// Entries of the group that are in the log were answered when they were applied; the others are planned again, and so is
     /// everything that was planned on them.
-    fn finish_settled(&mut self) {
+    pub(super) fn finish_settled(&mut self) {
         let Some(inflight) = self.inflight.take() else { return };
         let next = std::mem::take(&mut self.next);
         if inflight.group.entries.iter().all(|entry| entry.origin.is_none()) {
