@@ -106,8 +106,7 @@ async fn serve_on(
         return served;
     }
     match fatal.await {
-        // The log is not what it was: whether to go on with what is left is for a person to decide.
-        Ok(Ok(Err(fatal))) => Err(Error::Setup(fatal.to_string())),
+        Ok(Ok(Err(fatal))) => Err(Error::Failed(fatal.to_string())),
         Ok(Err(panic)) => Err(Error::Failed(format!("the store has failed: {panic}"))),
         _ => served,
     }

@@ -62,10 +62,12 @@ pub enum Credentials {
     /// A `.creds` file: user JWT and seed.
     CredsFile(PathBuf),
     /// A user's nkey seed.
-    Nkey(Secret),
+    NkeySeed(Secret),
     /// A file that holds one.
     NkeyFile(PathBuf),
-    /// User JWT and seed, as a NATS context may hold them. The seed is empty for a bearer token.
+    /// A user's nkey seed.
+    Nkey(Secret),
+    /// User JWT and seed, as a NATS context may hold them.
     Jwt(Secret, Secret),
 }
 

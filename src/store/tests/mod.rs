@@ -1,1 +1,5 @@
-//! Tests of the store on a scripted log.
+//! Tests of the store on a scripted log: each rule of docs/log-format.md by name, and all of them at random.
+
+mod fake;
+mod support;
+mod writing;
