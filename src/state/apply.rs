@@ -1,6 +1,5 @@
 //! What an entry does to the state.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +10,10 @@ use super::key_history::KeyHistory;
 use super::key_value::{Event, EventKind, KeyValue, RevisionEvents};
 use super::machine::State;
 use super::revision::{LeaseId, Revision, Sequence};
+
+/// How many events of a compaction are settled with each entry: enough to be done long before the next compaction, and too few
+/// to be felt by those who wait for the entry.
+const SETTLED_WITH_EACH: usize = 16;
 
 /// What an entry changed, for those who watch the state.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +26,6 @@ pub struct Applied {
     /// The compacted revision, if it rose.
     pub compacted: Option<Revision>,
     pub alarms_changed: bool,
-    /// Events that are history no more: freeing many takes a while, better done without a lock.
-    pub dropped: VecDeque<Arc<RevisionEvents>>,
 }
 
 impl State {
@@ -64,18 +65,18 @@ impl State {
         // After the entry's own events, whatever the order of the ops: compacting walks the history.
         if compact > self.compacted {
             self.revision = self.revision.max(compact);
-            applied.dropped = self.compact(compact);
+            self.compact(compact);
             applied.compacted = Some(compact);
         }
+        self.settle(SETTLED_WITH_EACH);
         applied
     }
 
     fn put(&mut self, op: &Op, revision: Revision, at: Sequence) -> Option<Arc<Event>> {
         let Op::Put { key, value, lease, create_revision, version } = op else { return None };
-        let (key, value) = self.own(key, value);
         let kv = KeyValue {
-            key,
-            value,
+            key: key.clone(),
+            value: value.clone(),
             create_revision: *create_revision,
             mod_revision: revision,
             // Zero would say tombstone.
@@ -87,25 +88,13 @@ impl State {
     }
 
     fn delete(&mut self, key: &Bytes, revision: Revision, at: Sequence) -> Option<Arc<Event>> {
-        let (key, _) = self.own(key, &Bytes::new());
-        self.write(EventKind::Delete, KeyValue { key, mod_revision: revision, sequence: at, ..KeyValue::default() })
-    }
-
-    /// Key and value in memory of their own: what comes in is often a slice of a large buffer, which would live as long.
-    /// A key that is known is shared, and so is a value that was taken from the version before.
-    fn own(&self, key: &Bytes, value: &Bytes) -> (Bytes, Bytes) {
-        let Some(newest) = self.index.get(key).and_then(KeyHistory::newest) else {
-            return (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-        };
-        let same = newest.value.as_ptr() == value.as_ptr() && newest.value.len() == value.len();
-        let value = if same { newest.value.clone() } else { Bytes::copy_from_slice(value) };
-        (newest.key.clone(), value)
+        let kv = KeyValue { key: key.clone(), mod_revision: revision, sequence: at, ..KeyValue::default() };
+        self.write(EventKind::Delete, kv)
     }
 
     /// Makes `kv`, a version or a tombstone, the key's newest.
     fn write(&mut self, kind: EventKind, kv: KeyValue) -> Option<Arc<Event>> {
-        let kv = Arc::new(kv);
-        let prev = self.index.get(&kv.key).and_then(KeyHistory::latest).cloned();
+        let (kv, prev) = self.insert(kv);
         self.attach(prev.as_deref(), &kv);
         let hash = hash_key(&kv.key);
         if let Some(prev) = &prev {
@@ -115,14 +104,33 @@ impl State {
             self.fingerprint.add_key(hash, kv.mod_revision);
         }
         self.live_bytes += kv.size();
-        match self.index.get_mut(&kv.key) {
-            Some(history) => history.push(kv.clone()),
-            None => drop(self.index.insert(kv.key.clone(), KeyHistory::new(kv.clone()))),
-        }
         if kv.mod_revision <= self.compacted {
-            self.settle(&kv.key);
+            self.settle_key(&kv.key);
         }
         (kv.mod_revision >= self.compacted).then(|| Arc::new(Event { kind, kv, prev }))
+    }
+
+    /// Puts it into the index, and returns it with what was the current version before.
+    ///
+    /// Key and value come to memory of their own: what comes in is often a slice of a large buffer, which would live as
+    /// long. A key that is known is shared, and so is a value that was taken from the version before.
+    fn insert(&mut self, mut kv: KeyValue) -> (Arc<KeyValue>, Option<Arc<KeyValue>>) {
+        let history = self.index.get_mut(&kv.key);
+        let newest = history.as_ref().and_then(|history| history.newest());
+        let taken = newest.map(|newest| &newest.value).filter(|value| value.as_ptr() == kv.value.as_ptr());
+        kv.value = match taken.filter(|value| value.len() == kv.value.len()) {
+            Some(value) => value.clone(),
+            None => Bytes::copy_from_slice(&kv.value),
+        };
+        kv.key = newest.map_or_else(|| Bytes::copy_from_slice(&kv.key), |newest| newest.key.clone());
+        let kv = Arc::new(kv);
+        let Some(history) = history else {
+            self.index.insert(kv.key.clone(), KeyHistory::new(kv.clone()));
+            return (kv, None);
+        };
+        let prev = history.latest().cloned();
+        history.push(kv.clone());
+        (kv, prev)
     }
 
     fn remember(&mut self, revision: Revision, events: Vec<Arc<Event>>) -> Option<Arc<RevisionEvents>> {

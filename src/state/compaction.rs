@@ -1,34 +1,41 @@
 //! Compaction: forgetting what only reads of older revisions would need.
-
-use std::collections::VecDeque;
-use std::sync::Arc;
+//!
+//! What can be read changes at once. Freeing what can be read no more takes a look at every key that changed since the last
+//! compaction, so that is done piece by piece: a little with every entry, and the rest by whoever calls
+//! [`State::settle`]. It walks the events, not the index.
 
 use super::garbage::GarbageTarget;
-use super::key_value::RevisionEvents;
+use super::key_value::{Event, EventKind};
 use super::machine::State;
 use super::revision::Revision;
 
 impl State {
-    /// Forgets what no read at or above `revision` sees. Walks the events since the last compaction, not the index.
-    /// Returns the events that are history no more, so that the caller chooses when to free them.
-    pub(super) fn compact(&mut self, revision: Revision) -> VecDeque<Arc<RevisionEvents>> {
+    /// From here on nothing below `revision` can be read.
+    pub(super) fn compact(&mut self, revision: Revision) {
         if revision <= self.compacted {
-            return VecDeque::new();
+            return;
         }
         self.compacted = revision;
-        let mut history = std::mem::take(&mut self.history);
-        for changed in history.iter().take_while(|changed| changed.revision <= revision) {
-            for event in &changed.events {
-                self.settle(&event.kv.key);
-            }
-        }
-        let kept = history.partition_point(|changed| changed.revision < revision);
-        self.history = history.split_off(kept);
-        history
+        let below = self.history.partition_point(|changed| changed.revision < revision);
+        self.unsettled.extend(self.history.drain(..below));
+        // It stays history, and supersedes what was before it.
+        self.unsettled.extend(self.history.front().filter(|changed| changed.revision == revision).cloned());
     }
 
-    /// Drops the versions of a key that compaction has made unreadable, and notes their messages as garbage.
-    pub(super) fn settle(&mut self, key: &[u8]) {
+    /// Frees what compaction made unreadable and notes it as garbage: of some keys only, about `max_events` of them.
+    /// Whether there is more to do.
+    pub fn settle(&mut self, max_events: usize) -> bool {
+        let mut settled = 0;
+        while settled < max_events {
+            let Some(changed) = self.unsettled.pop_front() else { return false };
+            changed.events.iter().filter(|event| supersedes(event)).for_each(|event| self.settle_key(&event.kv.key));
+            settled += changed.events.len();
+        }
+        !self.unsettled.is_empty()
+    }
+
+    /// Drops the versions of a key that nobody can read.
+    pub(super) fn settle_key(&mut self, key: &[u8]) {
         let Some(history) = self.index.get_mut(key) else { return };
         let Some(superseded) = history.compact(self.compacted) else { return };
         let Some(last) = superseded.dropped.last() else { return };
@@ -46,4 +53,9 @@ impl State {
             self.index.remove(key);
         }
     }
+}
+
+/// Whether something may have become superfluous by it. Where a put created its key, a delete before it has seen to that.
+fn supersedes(event: &Event) -> bool {
+    event.kind == EventKind::Delete || event.prev.is_some()
 }

@@ -120,6 +120,7 @@ impl GarbageBook {
 impl State {
     /// What may be removed under a checkpoint that describes the log up to `upto` (rule 8 of the log), in the order of
     /// the targets, beginning after `after`, at most `max`. It is handed out again until it is [`State::collected`].
+    /// Complete only when [`State::settle`] has nothing more to do.
     pub fn garbage(&self, upto: Sequence, after: Option<&GarbageTarget>, max: usize) -> Vec<Garbage> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let pending = self.garbage.pending.range((from, Bound::Unbounded));

@@ -21,7 +21,7 @@ use super::revision::{LeaseId, Revision};
 /// index    a: [2, 4]   b: [3, tombstone 5]       reads at 2, 3, 4 and 5 are possible
 /// history  2, 3, 4, 5                            a watcher may start at any of them
 ///
-/// after compact(4)
+/// after compact(4), and settle
 /// index    a: [4]      b: [3, tombstone 5]       3 is what a read at 4 must see of b
 /// history  4, 5
 /// ```
@@ -34,6 +34,8 @@ pub struct State {
     pub(super) index: BTreeMap<Bytes, KeyHistory>,
     /// The events of `compacted` and of what came after it, by revision.
     pub(super) history: VecDeque<Arc<RevisionEvents>>,
+    /// Events at or below `compacted` whose keys may still hold versions that nobody can read.
+    pub(super) unsettled: VecDeque<Arc<RevisionEvents>>,
     pub(super) leases: BTreeMap<LeaseId, Lease>,
     pub(super) alarms: BTreeSet<Alarm>,
     pub(super) garbage: GarbageBook,
@@ -50,6 +52,7 @@ impl State {
             compacted,
             index: BTreeMap::new(),
             history: VecDeque::new(),
+            unsettled: VecDeque::new(),
             leases: BTreeMap::new(),
             alarms: BTreeSet::new(),
             garbage: GarbageBook::default(),
@@ -97,7 +100,7 @@ impl State {
         self.fingerprint
     }
 
-    /// Bytes of the keys and values of every version that can still be read: etcd's dbSizeInUse.
+    /// Bytes of the keys and values of every version that is held: etcd's dbSizeInUse.
     pub fn live_bytes(&self) -> u64 {
         self.live_bytes
     }

@@ -69,13 +69,31 @@ fn what_nobody_can_read_is_held_no_longer() {
 }
 
 #[test]
-fn compaction_tells_what_it_dropped() {
+fn compaction_is_told_once() {
     let mut machine = machine();
     let entry = Entry { revision: Revision(6), ops: vec![Op::Compact { revision: Revision(4) }] };
-    let applied = machine.apply(&entry);
-    assert_eq!(applied.compacted, Some(Revision(4)));
-    assert_eq!(applied.dropped.iter().map(|events| events.revision.0).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(machine.apply(&entry).compacted, Some(Revision(4)));
     assert_eq!(machine.apply(&entry).compacted, None);
+}
+
+#[test]
+fn a_long_compaction_is_settled_piece_by_piece_and_seen_at_once() {
+    let mut machine = Machine::new();
+    for n in 0..200 {
+        machine.put(&format!("{}", n % 2), "x");
+    }
+    machine.run(Request::Compact { revision: Revision(200) }).unwrap();
+    assert_eq!(machine.value("1", 200), Some("x".into()));
+    let below = machine.state.range(&RangeRequest { revision: Revision(199), ..range(all()) });
+    assert_eq!(below.unwrap_err(), Error::Compacted(Revision(200)));
+    let held = machine.state.live_bytes();
+    assert!(machine.state.settle(10));
+    assert!(machine.state.live_bytes() <= held);
+    // Others write meanwhile, and compact again.
+    machine.put("0", "y");
+    machine.compact(202);
+    assert_eq!(machine.state.live_bytes(), 4);
+    assert_eq!(machine.state.garbage_len(), 2);
 }
 
 #[test]
