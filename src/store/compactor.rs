@@ -94,6 +94,10 @@ impl<L: Log> Compactor<L> {
             state.collected(&removed);
             (Vec::new(), ())
         });
+        // In pieces, so that nobody waits long for the state.
+        while self.shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
+            tokio::task::yield_now().await;
+        }
         rounds.removed = self.remove_garbage(checkpoint.at).await?;
         self.remove_internal(&checkpoint, rounds.previous.replace(place)).await?;
         tracing::info!(
