@@ -61,8 +61,11 @@ impl State {
         }
     }
 
-    /// Lifts the floors to a checkpoint's figures, before or while a log is replayed from which compaction has
-    /// removed messages. Never lowers anything.
+    /// Lifts the floors to a checkpoint's figures, before or after a replay up to that checkpoint of a log from which
+    /// compaction has removed messages. Never lowers anything.
+    ///
+    /// No way to catch up for a state that fell behind a removal: a key may have ended whose tombstone is gone too. Such a
+    /// state begins anew.
     pub fn raise(&mut self, revision: Revision, compacted: Revision) {
         self.revision = self.revision.max(revision).max(compacted);
         self.compact(compacted);
