@@ -47,6 +47,7 @@ impl Metrics {
         constant(&mut registry, "etcd_server_id", "Server or member ID in hexadecimal format", "server_id", &id);
         constant(&mut registry, "jine_build_info", "The version of jine", "version", env!("CARGO_PKG_VERSION"));
         registry.register_collector(Box::new(Process { started: SystemTime::now() }));
+        registry.register_collector(Box::new(Log(store.clone())));
         Metrics { registry, store, figures }
     }
 
@@ -98,6 +99,42 @@ fn constant(registry: &mut Registry, name: &str, help: &str, label: &str, value:
     let family = Family::<Vec<(String, String)>, Gauge>::default();
     family.get_or_create(&vec![(label.to_owned(), value.to_owned())]).set(1);
     registry.register(name, help, family);
+}
+
+/// What jine alone has: how it gets on with the log.
+struct Log(Store);
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+impl Collector for Log {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let figures = self.0.figures();
+        for (name, help, value) in [
+            ("jine_log_entries_applied", "Entries of the log that were applied", figures.entries_applied),
+            ("jine_log_groups", "Groups of entries sent to the log", figures.groups),
+            ("jine_log_group_entries", "Entries in the groups sent to the log", figures.group_entries),
+            ("jine_log_settled", "Groups whose outcome had to be found out", figures.settled),
+            ("jine_log_outages", "Times the log was out of reach", figures.outages),
+            ("jine_log_foreign_messages", "Messages in the bucket that no jine wrote", figures.foreign_messages),
+            ("jine_compaction_purged_messages", "Messages that compaction removed", figures.purged_messages),
+        ] {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        for (name, help, value) in [
+            ("jine_compaction_pending", "Keys and leases with messages still to be removed", figures.garbage),
+            ("etcd_debugging_mvcc_watcher_total", "Total number of watchers", figures.watchers),
+            ("jine_leases", "Leases that are alive", figures.leases),
+        ] {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
 }
 
 /// What Prometheus' client libraries tell of a process; nothing where there is no /proc.

@@ -113,7 +113,7 @@ impl Log for JetStream {
     type Follower = Follower;
 
     fn traits(&self) -> Traits {
-        self.current().traits
+        self.current.read().unwrap_or_else(PoisonError::into_inner).traits
     }
 
     async fn append(&self, group: Vec<Outgoing>) -> Result<Sequence, AppendError> {

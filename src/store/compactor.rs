@@ -120,7 +120,6 @@ impl<L: Log> Compactor<L> {
         loop {
             let piece = {
                 let state = self.shared.state();
-                self.shared.counters.garbage.store(state.garbage_len() as u64, Ordering::Relaxed);
                 state.garbage(upto, removed.last().map(|garbage| &garbage.target), PIECE)
             };
             if piece.is_empty() {

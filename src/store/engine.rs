@@ -79,9 +79,9 @@ pub struct Engine<L: Log> {
     follower: Option<L::Follower>,
     /// Received, but not known to be synced: one replica, and others write too.
     unfenced: VecDeque<Followed>,
-    fence_asked: bool,
-    /// Everything up to here is synced, received or not.
+    /// Everything up to here is synced: the last fence's answer.
     fenced_upto: Sequence,
+    fence_asked: bool,
     fence: Option<Fence>,
     /// Writes to be planned before any other, in this order.
     backlog: VecDeque<Write>,
@@ -133,7 +133,6 @@ impl<L: Log> Engine<L> {
         let idle = self.inflight.is_none();
         let accepting = self.accepts_writes();
         tokio::select! {
-            biased;
             done = group::landing(&mut self.inflight) => self.landed(done, writes).await,
             Some(command) = commands.recv() => self.command(command, writes).await,
             followed = next_followed(&mut self.follower) => self.followed(followed, writes).await,

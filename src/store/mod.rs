@@ -26,7 +26,7 @@ pub use error::Error;
 pub use lease::{Granted, LeaseStatus};
 pub use open::{Options, Running};
 pub use read::Consistency;
-pub use status::Status;
+pub use status::{Figures, Status};
 pub use watch::{WatchOutput, WatchRequest, WatchStream};
 
 use std::sync::Arc;

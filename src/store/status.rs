@@ -1,6 +1,7 @@
 //! What Maintenance.Status, MemberList and response headers say.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Store;
@@ -75,6 +76,45 @@ impl Store {
             db_size,
             db_size_in_use: state.live_bytes().min(db_size),
             unavailable: self.unavailable(),
+        }
+    }
+}
+
+/// What the store counts, for metrics. Everything but the last three only ever rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub foreign_messages: u64,
+    pub entries_applied: u64,
+    pub groups: u64,
+    pub group_entries: u64,
+    pub settled: u64,
+    pub outages: u64,
+    pub purged_messages: u64,
+    pub garbage: u64,
+    pub watchers: u64,
+    pub leases: u64,
+}
+
+impl Store {
+    pub fn figures(&self) -> Figures {
+        let shared = &self.inner.shared;
+        let counters = &shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (garbage, leases) = {
+            let state = shared.state();
+            (state.garbage_len() as u64, state.leases().len() as u64)
+        };
+        Figures {
+            foreign_messages: read(&counters.foreign_messages),
+            entries_applied: read(&counters.entries_applied),
+            groups: read(&counters.groups),
+            group_entries: read(&counters.group_entries),
+            settled: read(&counters.settled),
+            outages: read(&counters.outages),
+            purged_messages: read(&counters.purged_messages),
+            garbage,
+            watchers: shared.hub.synced() as u64,
+            leases,
         }
     }
 }

@@ -50,8 +50,11 @@ impl<L: Log> Engine<L> {
         if place <= self.fenced_upto || !self.needs_fences() {
             return self.feed(followed);
         }
+        let own = self.is_in_flight(&followed);
         self.unfenced.push_back(followed);
-        self.ask_for_a_fence();
+        if !own {
+            self.ask_for_a_fence();
+        }
         Ok(())
     }
 
@@ -71,6 +74,13 @@ impl<L: Log> Engine<L> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// An echo of the group in flight: its acknowledgement, or settling it, says all that a fence would.
+    fn is_in_flight(&self, followed: &Followed) -> bool {
+        let Followed::Message(message) = followed else { return false };
+        let Content::Ours(stamp, _) = &message.content else { return false };
+        self.inflight.is_some() && stamp.id.session == self.options.session
     }
 
     pub(super) fn ask_for_a_fence(&mut self) {

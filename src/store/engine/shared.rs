@@ -46,7 +46,6 @@ pub struct Counters {
     pub settled: AtomicU64,
     pub outages: AtomicU64,
     pub purged_messages: AtomicU64,
-    pub garbage: AtomicU64,
 }
 
 pub struct Shared {
