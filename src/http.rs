@@ -1,5 +1,7 @@
 //! What etcd answers over plain HTTP: health, version and metrics, in etcd's words.
 
+mod starting;
+
 use std::fmt::Write;
 use std::future::Future;
 use std::io;
@@ -14,6 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 use tokio::net::TcpListener;
+
+pub use starting::starting;
 
 use crate::metrics::Metrics;
 use crate::state::{AlarmKind, KeyRange, RangeRequest, Revision, SortOrder, SortTarget};

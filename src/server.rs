@@ -8,15 +8,19 @@ mod advertise;
 mod compact;
 mod connect;
 mod error;
+mod observe;
 mod options;
-mod replay;
+mod stage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+use observe::Observing;
+use stage::Stage;
 
 use crate::config::{Config, Server};
 use crate::jetstream::JetStream;
@@ -36,12 +40,15 @@ pub async fn run(config: Config) -> Result<(), Error> {
     }
     let stop = shutdown::on_signals().map_err(|error| Error::Failed(format!("signals cannot be received: {error}")))?;
     tokio::spawn(systemd::watchdog());
-    let ports = Ports::take(&config).await?;
+    let (ports, metrics) = Ports::take(&config).await?;
+    let stage = Stage::new("starting nats-server");
+    let observing = metrics.map(|port| Observing::start(port, &stage)).transpose().map_err(Error::Failed)?;
     let nats = tokio::select! {
         nats = start_nats(&config) => nats?.map(Arc::new),
         () = stop.cancelled() => return Ok(()),
     };
-    let served = serve_on(&config, ports, nats.clone(), &stop).await;
+    let parts = Parts { config: &config, ports, observing, stage };
+    let served = parts.serve_on(nats.clone(), &stop).await;
     systemd::stopping();
     if let Some(nats) = nats {
         nats.stop().await;
@@ -49,14 +56,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
     served
 }
 
-struct Ports {
-    /// With whether it speaks TLS.
-    clients: Vec<(Port, bool)>,
-    metrics: Option<Port>,
-}
+/// Those for clients, with whether they speak TLS.
+struct Ports(Vec<(Port, bool)>);
 
 impl Ports {
-    async fn take(config: &Config) -> Result<Self, Error> {
+    /// And the one for metrics.
+    async fn take(config: &Config) -> Result<(Self, Option<Port>), Error> {
         let mut clients = Vec::new();
         for listen in &config.clients.listen {
             clients.push((Port::take(&listen.address).await.map_err(Error::Failed)?, listen.tls));
@@ -65,7 +70,7 @@ impl Ports {
             Some(address) => Some(Port::take(address).await.map_err(Error::Failed)?),
             None => None,
         };
-        Ok(Ports { clients, metrics })
+        Ok((Ports(clients), metrics))
     }
 }
 
@@ -77,85 +82,85 @@ async fn start_nats(config: &Config) -> Result<Option<NatsServer>, Error> {
     }
 }
 
-/// From a nats-server that runs, to the end of everything that needs it.
-async fn serve_on(
-    config: &Config,
+/// What is there before NATS is.
+struct Parts<'a> {
+    config: &'a Config,
     ports: Ports,
-    nats: Option<Arc<NatsServer>>,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
-    let running = tokio::select! {
-        running = open(config, &ports, nats) => running?,
-        () = stop.cancelled() => return Ok(()),
-    };
-    let Running { store, ended } = running;
-    // The store may have to end by itself; then all of this does.
-    let stop = stop.child_token();
-    let fatal = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            let result = ended.await;
-            stop.cancel();
-            result
-        }
-    });
-    let served = serve(config, ports, &store, &stop).await;
-    if tokio::time::timeout(STOP_DEADLINE, store.stop()).await.is_err() {
-        tracing::warn!("the log does not answer: stopping without it");
-        fatal.abort();
-        return served;
-    }
-    match fatal.await {
-        Ok(Ok(Err(fatal))) => Err(Error::Failed(fatal.to_string())),
-        Ok(Err(panic)) => Err(Error::Failed(format!("the store has failed: {panic}"))),
-        _ => served,
-    }
+    observing: Option<Observing>,
+    stage: Stage,
 }
 
-/// Connects, and reads the log.
-async fn open(config: &Config, ports: &Ports, nats: Option<Arc<NatsServer>>) -> Result<Running, Error> {
-    let log: Arc<JetStream> = Arc::new(connect::until_it_works(options::jetstream(config, nats.as_deref())?).await?);
-    if let Some(nats) = &nats {
-        nats.stage().await;
-    }
-    let (progress, watched) = tokio::sync::watch::channel(Default::default());
-    let telling = tokio::spawn(replay::tell(watched));
-    let running = Store::open(log, options::store(config, ports), progress).await;
-    telling.abort();
-    running.map_err(|fatal| Error::Setup(fatal.to_string()))
-}
-
-/// Answers clients until told to stop.
-async fn serve(config: &Config, ports: Ports, store: &Store, stop: &CancellationToken) -> Result<(), Error> {
-    let client_urls = advertise::urls(config, &ports);
-    let mut metrics = Metrics::new(store.clone(), &config.emulated_etcd_version);
-    let calls = rpc::Metrics::default();
-    calls.register(metrics.registry());
-    let router = http::router(store.clone(), &config.emulated_etcd_version, Arc::new(metrics));
-
-    let mut listeners = Vec::new();
-    for (port, tls) in ports.clients {
-        tracing::info!(address = %port.address(), tls, "serving etcd clients");
-        listeners.push(rpc::Listener { tcp: port.open().map_err(Error::Failed)?, tls });
-    }
-    let metrics = match ports.metrics {
-        Some(port) => {
-            tracing::info!(address = %port.address(), "serving metrics and health");
-            let listener = port.open().map_err(Error::Failed)?;
-            Some(tokio::spawn(http::serve(listener, router.clone(), stop.clone().cancelled_owned())))
+impl Parts<'_> {
+    /// From a nats-server that runs, to the end of everything that needs it.
+    async fn serve_on(self, nats: Option<Arc<NatsServer>>, stop: &CancellationToken) -> Result<(), Error> {
+        let Running { store, ended } = tokio::select! {
+            running = self.open(nats) => running?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        // The store may have to end by itself; then all of this does.
+        let stop = stop.child_token();
+        let fatal = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let result = ended.await;
+                stop.cancel();
+                result
+            }
+        });
+        let served = self.serve(&store, &stop).await;
+        if tokio::time::timeout(STOP_DEADLINE, store.stop()).await.is_err() {
+            tracing::warn!("the log does not answer: stopping without it");
+            fatal.abort();
+            return served;
         }
-        None => None,
-    };
-    let compacting = config.compact_interval.map(|interval| tokio::spawn(compact::every(interval, store.clone())));
-    systemd::ready();
-    systemd::status("serving");
-    let options = options::rpc(config, client_urls, router, calls);
-    let served = rpc::serve(listeners, store.clone(), options, stop.cancelled()).await;
-    for task in [compacting].into_iter().flatten() {
-        task.abort();
+        match fatal.await {
+            // The log is not what it was: whether to go on with what is left is for a person to decide.
+            Ok(Ok(Err(fatal))) => Err(Error::Setup(fatal.to_string())),
+            Ok(Err(panic)) => Err(Error::Failed(format!("the store has failed: {panic}"))),
+            _ => served,
+        }
     }
-    if let Some(metrics) = metrics {
-        metrics.abort();
+
+    /// Connects, and reads the log.
+    async fn open(&self, nats: Option<Arc<NatsServer>>) -> Result<Running, Error> {
+        let connection = options::jetstream(self.config, nats.as_deref())?;
+        let log: Arc<JetStream> = Arc::new(connect::until_it_works(connection, &self.stage).await?);
+        if let Some(nats) = &nats {
+            nats.stage().await;
+        }
+        let (progress, watched) = tokio::sync::watch::channel(Default::default());
+        let telling = tokio::spawn(stage::tell_replay(watched, self.stage.clone()));
+        let running = Store::open(log, options::store(self.config, &self.ports), progress).await;
+        telling.abort();
+        running.map_err(|fatal| Error::Setup(fatal.to_string()))
     }
-    served.map_err(|error| Error::Setup(format!("clients cannot be served: {error}")))
+
+    /// Answers clients until told to stop.
+    async fn serve(self, store: &Store, stop: &CancellationToken) -> Result<(), Error> {
+        let version = &self.config.emulated_etcd_version;
+        let client_urls = advertise::urls(self.config, &self.ports);
+        let mut metrics = Metrics::new(store.clone(), version);
+        let calls = rpc::Metrics::default();
+        calls.register(metrics.registry());
+        let router = http::router(store.clone(), version, Arc::new(metrics));
+
+        let mut listeners = Vec::new();
+        for (port, tls) in self.ports.0 {
+            tracing::info!(address = %port.address(), tls, "serving etcd clients");
+            listeners.push(rpc::Listener { tcp: port.open().map_err(Error::Failed)?, tls });
+        }
+        let mut beside = JoinSet::new();
+        if let Some(observing) = self.observing {
+            observing.serve(router.clone(), &mut beside).map_err(Error::Failed)?;
+        }
+        if let Some(interval) = self.config.compact_interval {
+            beside.spawn(compact::every(interval, store.clone()));
+        }
+        beside.spawn(stage::tell_service(store.clone(), self.stage));
+        systemd::ready();
+        let options = options::rpc(self.config, client_urls, router, calls);
+        let served = rpc::serve(listeners, store.clone(), options, stop.cancelled()).await;
+        beside.shutdown().await;
+        served.map_err(|error| Error::Setup(format!("clients cannot be served: {error}")))
+    }
 }

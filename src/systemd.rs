@@ -1,7 +1,6 @@
 //! What systemd is told: ready, what is going on, stopping, and signs of life. Without systemd nothing happens.
 
 use std::future::pending;
-use std::time::Duration;
 
 use sd_notify::NotifyState;
 
@@ -17,11 +16,6 @@ pub fn stopping() {
 /// A line for `systemctl status`.
 pub fn status(text: &str) {
     notify(NotifyState::Status(text));
-}
-
-/// Starting takes as long as it takes: asks for more time, so that a long replay is not taken for a hang.
-pub fn extend_start(by: Duration) {
-    notify(NotifyState::ExtendTimeoutUsec(u32::try_from(by.as_micros()).unwrap_or(u32::MAX)));
 }
 
 /// Gives signs of life for ever, if WatchdogSec asks for them: as long as the runtime runs tasks, it lives.

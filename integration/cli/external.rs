@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::etcdctl::etcdctl_ok;
 use crate::support::jine::{Jine, command, finish};
-use crate::support::{eventually, tool};
+use crate::support::{eventually, http_get, tool};
 
 /// A nats-server with a configuration of the test's; killed when dropped.
 struct Nats {
@@ -57,6 +57,26 @@ fn an_unreachable_nats_is_waited_for() {
     let _nats = Nats::start(dir.path(), port, JETSTREAM);
     let address = jine.address();
     etcdctl_ok(&address, &["put", "/a", "1"]);
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+#[test]
+fn the_port_for_metrics_tells_what_the_start_waits_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut command = command();
+    command.args(["--endpoint", &format!("nats://127.0.0.1:{port}")]);
+    command.args(["--listen-address", "127.0.0.1:0", "--metrics-bind-address", "127.0.0.1:0"]);
+    let mut jine = Jine::start(command);
+    let metrics = jine.metrics_address();
+    jine.wait_for("trying again until it works");
+    let (status, text) = http_get(&metrics, "/readyz").unwrap();
+    assert_eq!(status, 503);
+    assert!(text.starts_with("starting: waiting for NATS"), "{text}");
+    assert_eq!(http_get(&metrics, "/livez").unwrap().0, 200);
+    let _nats = Nats::start(dir.path(), port, JETSTREAM);
+    eventually("ready", || http_get(&metrics, "/readyz").is_ok_and(|(status, _)| status == 200).then_some(()));
+    assert!(http_get(&metrics, "/metrics").unwrap().1.contains("etcd_server_has_leader 1"));
     assert_eq!(jine.stop("TERM"), Some(0));
 }
 

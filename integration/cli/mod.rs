@@ -4,3 +4,4 @@ mod external;
 mod flags;
 mod serve;
 mod start;
+mod systemd;

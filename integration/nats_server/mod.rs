@@ -1,5 +1,6 @@
 //! The nats-server that jine runs itself.
 
+mod full_disk;
 mod keeping;
 mod ownership;
 mod privacy;

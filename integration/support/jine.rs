@@ -77,8 +77,17 @@ impl Jine {
 
     /// Where it serves etcd clients, once it does.
     pub(crate) fn address(&mut self) -> String {
-        let log = self.wait_for("serving etcd clients").log();
-        let line = log.lines().find(|line| line.contains("serving etcd clients")).unwrap();
+        self.address_in("serving etcd clients")
+    }
+
+    /// Where it serves metrics and health.
+    pub(crate) fn metrics_address(&mut self) -> String {
+        self.address_in("serving metrics and health")
+    }
+
+    fn address_in(&mut self, text: &str) -> String {
+        let log = self.wait_for(text).log();
+        let line = log.lines().find(|line| line.contains(text)).unwrap();
         let address = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
         address.expect("an address in the log").to_owned()
     }

@@ -1,6 +1,7 @@
 //! What is counted about calls, under the names that etcd (grpc-prometheus) gives it.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -90,17 +91,19 @@ impl Drop for Watching {
 pub(super) struct Methods {
     by_path: HashMap<String, Method>,
     metrics: Metrics,
+    /// Unary calls that take longer are told in the log.
+    slow: Duration,
 }
 
 impl Methods {
-    pub(super) fn new(metrics: Metrics) -> Methods {
+    pub(super) fn new(metrics: Metrics, slow: Duration) -> Methods {
         let sets = [pb::FILE_DESCRIPTOR_SET, tonic_health::pb::FILE_DESCRIPTOR_SET];
         let files = sets.into_iter().filter_map(|set| prost_types::FileDescriptorSet::decode(set).ok());
         let by_path: HashMap<_, _> = files.flat_map(|set| set.file).flat_map(methods).collect();
         for method in by_path.values() {
             drop(metrics.started.get_or_create(method));
         }
-        Methods { by_path, metrics }
+        Methods { by_path, metrics, slow }
     }
 
     /// Counts the call as started, and as handled when it is told how it ended, or as canceled when it never is.
@@ -109,7 +112,7 @@ impl Methods {
         if let Some(method) = &method {
             self.metrics.started.get_or_create(method).inc();
         }
-        InFlight { metrics: self.metrics.clone(), method }
+        InFlight { metrics: self.metrics.clone(), method, started: Instant::now(), slow: self.slow }
     }
 }
 
@@ -138,6 +141,8 @@ pub(super) struct InFlight {
     metrics: Metrics,
     /// None once it is counted, and for what is not counted at all.
     method: Option<Method>,
+    started: Instant,
+    slow: Duration,
 }
 
 impl InFlight {
@@ -148,6 +153,10 @@ impl InFlight {
     pub(super) fn ended(&mut self, code: Code) {
         let Some(Method { grpc_method, grpc_service, grpc_type }) = self.method.take() else { return };
         let grpc_code = code_name(code).to_owned();
+        let took = self.started.elapsed();
+        if took >= self.slow && grpc_type == "unary" {
+            tracing::warn!(method = grpc_method, ?took, code = grpc_code, "a slow request");
+        }
         let labels = Handled { grpc_code, grpc_method, grpc_service, grpc_type };
         self.metrics.handled.get_or_create(&labels).inc();
     }
@@ -197,7 +206,7 @@ mod tests {
     #[test]
     fn calls_are_counted_under_etcds_names() {
         let metrics = Metrics::default();
-        let methods = Methods::new(metrics.clone());
+        let methods = Methods::new(metrics.clone(), Duration::MAX);
         methods.start("/etcdserverpb.KV/Put").ended(Code::OutOfRange);
         drop(methods.start("/etcdserverpb.Watch/Watch"));
         methods.start("/no.such.Service/Method").ended(Code::Ok);

@@ -56,6 +56,8 @@ pub struct RpcOptions {
     /// Bytes of a request that writes.
     pub max_request_bytes: usize,
     pub tls: Option<RpcTls>,
+    /// Unary calls that take longer are told in the log.
+    pub slow: Duration,
     /// How long calls under way may take to end once it is told to stop.
     pub drain: Duration,
     /// Answers what is not gRPC.
@@ -74,6 +76,7 @@ impl Default for RpcOptions {
             max_txn_ops: 128,
             max_request_bytes: 1536 * 1024,
             tls: None,
+            slow: Duration::from_millis(500),
             drain: Duration::from_secs(10),
             http: axum::Router::new(),
             metrics: Metrics::default(),
@@ -182,7 +185,7 @@ where
         .add_service(MaintenanceServer::new(maintenance).max_decoding_message_size(max))
         .add_service(AuthServer::new(AuthService(call)).max_decoding_message_size(max))
         .add_service(health);
-    let gate = Arc::new(Gate { store, methods: Methods::new(options.metrics) });
+    let gate = Arc::new(Gate { store, methods: Methods::new(options.metrics, options.slow) });
     let grpc = routes.into_axum_router().layer(middleware::from_fn_with_state(gate, gate::pass));
     Ports { grpc, http: options.http }
 }

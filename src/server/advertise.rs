@@ -9,7 +9,7 @@ pub(super) fn urls(config: &Config, ports: &Ports) -> Vec<String> {
     if !config.clients.advertise.is_empty() {
         return config.clients.advertise.clone();
     }
-    ports.clients.iter().map(|(port, tls)| url(port.address(), *tls)).collect()
+    ports.0.iter().map(|(port, tls)| url(port.address(), *tls)).collect()
 }
 
 fn url(address: SocketAddr, tls: bool) -> String {

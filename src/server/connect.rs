@@ -6,9 +6,9 @@ use tokio::time::{Instant, sleep};
 
 use super::Error;
 use super::options::Connection;
+use super::stage::Stage;
 use crate::jetstream::{self, JetStream};
 use crate::store::log::LogError;
-use crate::systemd;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const REPEAT: Duration = Duration::from_secs(30);
 
 /// Tries without limit while NATS cannot be reached, and says so.
-pub(super) async fn until_it_works(options: Connection) -> Result<JetStream, Error> {
+pub(super) async fn until_it_works(options: Connection, stage: &Stage) -> Result<JetStream, Error> {
     let options = std::sync::Arc::new(options);
     let mut told: Option<(String, Instant)> = None;
     loop {
@@ -29,10 +29,9 @@ pub(super) async fn until_it_works(options: Connection) -> Result<JetStream, Err
         };
         if !matches!(&told, Some((last, at)) if *last == why && at.elapsed() < REPEAT) {
             tracing::warn!("{why}; trying again until it works");
-            systemd::status(&format!("waiting for NATS: {why}"));
+            stage.tell(format!("waiting for NATS: {why}"));
             told = Some((why, Instant::now()));
         }
-        systemd::extend_start(Duration::from_secs(60));
         sleep(PAUSE).await;
     }
 }

@@ -100,7 +100,7 @@ fn member_id(config: &Config, ports: &Ports) -> u64 {
     let mut hasher = DefaultHasher::new();
     config.name.hash(&mut hasher);
     config.clients.advertise.hash(&mut hasher);
-    for (port, _) in &ports.clients {
+    for (port, _) in &ports.0 {
         port.address().hash(&mut hasher);
     }
     // 0 means "none" in etcd.
@@ -126,6 +126,7 @@ pub(super) fn rpc(
             key: tls.key_file.clone(),
             client_ca: tls.client_ca_file.clone(),
         }),
+        slow: config.nats.slow_method,
         drain: DRAIN,
         http,
         metrics,
