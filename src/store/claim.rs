@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::engine::{Command, Shared};
-use super::error::Error;
 use super::fence::Fence;
 use super::lessor::Renewal;
 use super::log::{Log, PeerError, Peers, Question, SessionId};
@@ -152,11 +151,15 @@ impl<L: Log + Peers> Answerer<L> {
                 return;
             }
             match this.log.serve(this.session).await {
-                Ok(mut questions) => {
-                    while let Some(question) = questions.recv().await {
-                        tokio::spawn(answer(this.clone(), question));
-                    }
-                }
+                // One that cannot serve any more does not even take questions: so others learn at once that it is gone.
+                Ok(mut questions) => loop {
+                    let question = tokio::select! {
+                        question = questions.recv() => question,
+                        () = this.engine.closed() => return,
+                    };
+                    let Some(question) = question else { break };
+                    tokio::spawn(answer(this.clone(), question));
+                },
                 Err(error) => tracing::debug!(%error, "cannot be asked by other jine"),
             }
             tokio::time::sleep(ASK).await;
@@ -166,7 +169,7 @@ impl<L: Log + Peers> Answerer<L> {
     /// None: no answer is the truth. The fence proves that this process is not cut off from the log.
     async fn told(&self, ask: Ask) -> Option<Told> {
         self.fence.pass().await.ok()?;
-        Some(told_here(&self.shared, ask).await.ok()?.unwrap_or(Told::NotLessor))
+        Some(told_here(&self.shared, ask).unwrap_or(Told::NotLessor))
     }
 }
 
@@ -179,34 +182,21 @@ async fn answer<L: Log + Peers>(answerer: Arc<Answerer<L>>, question: Question) 
     }
 }
 
-/// The answer of this process, behind a fence that the caller has passed; None if it is not the lessor.
-pub(super) async fn told_here(shared: &Shared, ask: Ask) -> Result<Option<Told>, Error> {
+/// The answer of this process, behind a fence that the caller has just passed; None if it is not the lessor, or cannot tell yet
+/// because the lease's revocation is on its way: ask again, behind another fence.
+pub(super) fn told_here(shared: &Shared, ask: Ask) -> Option<Told> {
+    let mut lessor = shared.lessor();
     match ask {
-        Ask::Ping => Ok(Some(Told::Pong)),
-        Ask::KeepAlive(id) => Ok(match renew(shared, id).await? {
+        Ask::Ping => Some(Told::Pong),
+        Ask::KeepAlive(id) => match lessor.renew(id, Instant::now()) {
             Renewal::Renewed(ttl) => Some(Told::Ttl(ttl)),
             Renewal::Missing => Some(Told::Missing),
             Renewal::NotLessor | Renewal::Expiring => None,
-        }),
+        },
         Ask::Remaining(id) => {
-            let lessor = shared.lessor();
             let remaining = lessor.remaining(id, Instant::now()).map_or(Told::Missing, Told::Ttl);
-            Ok(lessor.is_mine().then_some(remaining))
+            lessor.is_mine().then_some(remaining)
         }
-    }
-}
-
-/// Renews a lease here; waits while its revocation is on its way.
-async fn renew(shared: &Shared, id: LeaseId) -> Result<Renewal, Error> {
-    let mut applied = shared.applied.subscribe();
-    loop {
-        let renewal = shared.lessor().renew(id, Instant::now());
-        if renewal != Renewal::Expiring {
-            return Ok(renewal);
-        }
-        // Its end comes with an entry, or it is given up after a while.
-        let _ = tokio::time::timeout(Duration::from_millis(100), applied.changed()).await;
-        shared.check_available()?;
     }
 }
 

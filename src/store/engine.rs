@@ -109,7 +109,7 @@ impl<L: Log> Engine<L> {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let result = loop {
             if let Err(fatal) = self.step(&mut commands, &mut writes, &mut tick).await {
-                break Err(fatal);
+                break if self.shared.is_stopping() { Ok(()) } else { Err(fatal) };
             }
             if self.is_drained(&writes) {
                 break Ok(());
@@ -197,7 +197,7 @@ impl<L: Log> Engine<L> {
 
     fn revoke_expired(&mut self, id: crate::state::LeaseId) {
         let (reply, revoked) = oneshot::channel();
-        self.backlog.push_back(Write { request: Request::LeaseRevoke { id }, reply, fenced: true });
+        self.backlog.push_back(Write { request: Request::LeaseRevoke { id }, reply, fenced: true, expires: Some(id) });
         let shared = self.shared.clone();
         tokio::spawn(async move {
             if !matches!(revoked.await, Ok(Ok(_))) {

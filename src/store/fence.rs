@@ -15,6 +15,9 @@ use super::engine::{Command, Shared};
 use super::error::Error;
 use super::log::Log;
 
+/// How often a fence that waits looks whether waiting still makes sense.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Asks for fences. Cheap to clone.
 #[derive(Clone)]
 pub struct Fence {
@@ -63,15 +66,25 @@ impl<L: Log> Fencer<L> {
             return Ok(());
         }
         if traits.replicated {
-            let (reply, committed) = oneshot::channel();
-            self.engine.send(Command::Fence(reply)).map_err(|_| Error::Stopped)?;
-            return committed.await.unwrap_or(Err(Error::Stopped));
+            return self.commit().await;
         }
         let last = self.last().await?;
         // What the follower delivered up to here is synced: the server answered after the batch it may belong to.
         self.engine.send(Command::Fenced(last)).map_err(|_| Error::Stopped)?;
         let mut applied = self.shared.applied.subscribe();
         applied.wait_for(|applied| *applied >= last).await.map(|_| ()).map_err(|_| Error::Stopped)
+    }
+
+    /// Waits until the engine has appended something, or the outage has lasted too long.
+    async fn commit(&self) -> Result<(), Error> {
+        let (reply, mut committed) = oneshot::channel();
+        self.engine.send(Command::Fence(reply)).map_err(|_| Error::Stopped)?;
+        loop {
+            tokio::select! {
+                committed = &mut committed => return committed.unwrap_or(Err(Error::Stopped)),
+                () = tokio::time::sleep(LOOK) => self.shared.check_available()?,
+            }
+        }
     }
 
     /// Asks until there is an answer or the outage has lasted too long.
@@ -82,7 +95,7 @@ impl<L: Log> Fencer<L> {
                 Err(error) => tracing::debug!(%error, "the read fence got no answer"),
             }
             self.shared.check_available()?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

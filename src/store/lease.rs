@@ -58,15 +58,13 @@ impl Store {
 
     /// The full TTL in seconds, or None if there is no such lease.
     pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<i64>, Error> {
-        self.fence().await?;
         self.of_lessor(Ask::KeepAlive(id)).await
     }
 
     /// None if there is no such lease.
     pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseStatus>, Error> {
-        self.fence().await?;
         let Some(ttl) = self.of_lessor(Ask::Remaining(id)).await? else { return Ok(None) };
-        let state = self.inner.shared.state();
+        let state = self.served_state()?;
         Ok(state.lease(id).map(|lease| LeaseStatus {
             ttl,
             granted_ttl: lease.ttl,
@@ -76,14 +74,16 @@ impl Store {
 
     pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
         self.fence().await?;
-        Ok(self.inner.shared.state().leases().map(|(id, _)| id).collect())
+        Ok(self.served_state()?.leases().map(|(id, _)| id).collect())
     }
 
     /// What the lessor says of a lease: here, if it is this process, or over there. Sees to it that there is one.
     async fn of_lessor(&self, ask: Ask) -> Result<Option<i64>, Error> {
         let deadline = Instant::now() + self.inner.options.request_timeout;
         loop {
-            let told = match told_here(&self.inner.shared, ask).await? {
+            // Each time anew: somebody else may have become the lessor meanwhile.
+            self.fence().await?;
+            let told = match told_here(&self.inner.shared, ask) {
                 Some(told) => Some(told),
                 None => self.ask_lessor(ask).await,
             };
@@ -107,7 +107,7 @@ impl Store {
     /// Without any lease nobody needs to be the lessor, and nobody may be.
     fn lease_is_gone(&self, ask: Ask) -> bool {
         let (Ask::KeepAlive(id) | Ask::Remaining(id)) = ask else { return false };
-        self.inner.shared.state().lease(id).is_none()
+        self.inner.shared.served_state().is_some_and(|state| state.lease(id).is_none())
     }
 
     async fn ask_lessor(&self, ask: Ask) -> Option<Told> {

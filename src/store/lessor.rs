@@ -134,6 +134,11 @@ impl Lessor {
         taken
     }
 
+    /// Whether the lease was taken as due and that still holds: a claim and a revocation end it.
+    pub fn is_expiring(&self, id: LeaseId) -> bool {
+        self.mine && self.leases.get(&id).is_some_and(|timer| timer.expiring)
+    }
+
     /// The revocation could not be written: due again after `wait`.
     pub fn not_revoked(&mut self, id: LeaseId, now: Instant, wait: Duration) {
         if let Some(timer) = self.leases.get_mut(&id).filter(|timer| timer.expiring) {

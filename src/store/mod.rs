@@ -30,7 +30,6 @@ pub use status::{Figures, Status};
 pub use watch::{WatchOutput, WatchRequest, WatchStream};
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{mpsc, watch as channel};
 
@@ -54,7 +53,6 @@ struct Inner {
     purged: channel::Receiver<Revision>,
     backend: Box<dyn Backend>,
     status: status::Cache,
-    stopping: AtomicBool,
 }
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Starting and stopping a store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,14 +101,13 @@ impl Store {
             purged,
             backend: Box::new(Handle(log)),
             status: status::Cache::default(),
-            stopping: AtomicBool::new(false),
         };
         Ok(Running { store: Store { inner: Arc::new(inner) }, ended })
     }
 
     /// Takes no more requests, finishes those under way, ends the watches. Returns when all of it is done.
     pub async fn stop(&self) {
-        self.inner.stopping.store(true, Ordering::Relaxed);
+        self.inner.shared.stopping.store(true, Ordering::Relaxed);
         let (reply, stopped) = oneshot::channel();
         if self.inner.engine.send(super::Command::Stop(reply)).is_ok() {
             // An engine that ended by itself drops the sender.

@@ -1,5 +1,7 @@
 //! Reading: behind a fence or not, in pieces where it is long.
 
+use std::sync::RwLockReadGuard;
+
 use super::engine::Service;
 use super::{Error, Store};
 use crate::state::{self, KeyValue, RangeRequest, RangeResponse, Revision, SortOrder, SortTarget, State};
@@ -24,7 +26,7 @@ impl Store {
     pub async fn range(&self, request: RangeRequest, consistency: Consistency) -> Result<RangeResponse, Error> {
         self.await_consistency(consistency).await?;
         if !is_long(&request) {
-            return Ok(self.inner.shared.state().range(&request)?);
+            return Ok(self.served_state()?.range(&request)?);
         }
         for _ in 0..ATTEMPTS {
             match self.range_in_pieces(&request).await {
@@ -32,7 +34,12 @@ impl Store {
                 result => return result,
             }
         }
-        Ok(self.inner.shared.state().range(&request)?)
+        Ok(self.served_state()?.range(&request)?)
+    }
+
+    /// The state, unless it is only half read.
+    pub(super) fn served_state(&self) -> Result<RwLockReadGuard<'_, State>, Error> {
+        self.inner.shared.served_state().ok_or(Error::NoLeader)
     }
 
     /// Waits until this process is as new as every write acknowledged before the call; what a linearizable read does first.
@@ -67,7 +74,7 @@ impl Store {
         let mut revision = request.revision;
         loop {
             let more = {
-                let state = self.inner.shared.state();
+                let state = self.served_state()?;
                 if response.revision == Revision::ZERO {
                     response.revision = state.revision();
                     revision = if revision == Revision::ZERO { state.revision() } else { revision };

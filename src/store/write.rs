@@ -30,7 +30,7 @@ impl Store {
     pub async fn txn(&self, request: TxnRequest, consistency: Consistency) -> Result<TxnResponse, Error> {
         let response = if request.only_reads() {
             self.await_consistency(consistency).await?;
-            let state = self.inner.shared.state();
+            let state = self.served_state()?;
             let limits = Limits { max_delete_ops: 0, max_tombstones_bytes: 0 };
             plan(&View::new(&state, &[]), &Request::Txn(request), limits)?.response
         } else {
@@ -57,32 +57,32 @@ impl Store {
 
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
         self.fence().await?;
-        Ok(self.alarms_now())
+        self.alarms_now()
     }
 
     /// Returns the alarms that stand afterwards.
     pub async fn raise(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
         self.write(Request::AlarmRaise(alarm)).await?;
-        Ok(self.alarms_now())
+        self.alarms_now()
     }
 
     /// Returns the alarms that stand afterwards.
     pub async fn disarm(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
         self.write(Request::AlarmDisarm(alarm)).await?;
-        Ok(self.alarms_now())
+        self.alarms_now()
     }
 
-    fn alarms_now(&self) -> Vec<Alarm> {
-        self.inner.shared.state().alarms().iter().copied().collect()
+    fn alarms_now(&self) -> Result<Vec<Alarm>, Error> {
+        Ok(self.served_state()?.alarms().iter().copied().collect())
     }
 
     pub(super) async fn write(&self, request: Request) -> Result<Response, Error> {
         self.inner.shared.check_available()?;
-        if self.inner.stopping.load(Ordering::Relaxed) {
+        if self.inner.shared.stopping.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
         let (reply, answer) = oneshot::channel();
-        let write = Write { request, reply, fenced: false };
+        let write = Write { request, reply, fenced: false, expires: None };
         self.inner.shared.writes().send(write).map_err(|_| Error::Stopped)?;
         match tokio::time::timeout(self.inner.options.request_timeout, answer).await {
             Ok(answer) => answer.unwrap_or(Err(Error::Stopped)),

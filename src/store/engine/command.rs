@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::state::{Request, Response, Sequence};
+use crate::state::{LeaseId, Request, Response, Sequence};
 use crate::store::compactor::Checkpointed;
 use crate::store::error::Error;
 use crate::store::log::SessionId;
@@ -14,6 +14,8 @@ pub struct Write {
     pub reply: oneshot::Sender<Result<Response, Error>>,
     /// A fence that began after the request arrived was passed: an outcome that writes nothing needs no other.
     pub fenced: bool,
+    /// The lease that is due, where this is its expiry and no client's request: dropped if the lessor has changed meanwhile.
+    pub expires: Option<LeaseId>,
 }
 
 impl Write {

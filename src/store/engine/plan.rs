@@ -12,7 +12,11 @@ impl<L: Log> Engine<L> {
     pub(super) fn plan_backlog(&mut self) {
         while let Some(write) = self.backlog.pop_front() {
             // Nobody waits for it, and it was not executed: the best moment to forget it.
-            if write.reply.is_closed() && write.is_from_client() {
+            if write.reply.is_closed() && write.expires.is_none() {
+                continue;
+            }
+            // Whoever was told by a claim read meanwhile that time starts anew must not be expired by the old one's count.
+            if write.expires.is_some_and(|id| !self.shared.lessor().is_expiring(id)) {
                 continue;
             }
             if let Some(later) = self.plan(write) {

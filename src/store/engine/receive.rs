@@ -233,13 +233,6 @@ impl<L: Log> Engine<L> {
     }
 }
 
-impl Write {
-    /// The engine's own writes have nobody waiting whose patience could end.
-    pub(super) fn is_from_client(&self) -> bool {
-        !matches!(self.request, crate::state::Request::LeaseRevoke { .. })
-    }
-}
-
 pub(super) fn place(followed: &Followed) -> Sequence {
     match followed {
         Followed::Message(message) => message.sequence,

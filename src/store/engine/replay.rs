@@ -51,6 +51,7 @@ impl<L: Log> Engine<L> {
     /// Reads everything anew, until that succeeds.
     pub(super) async fn rebuild(&mut self) -> Result<(), Fatal> {
         let mut rebuilt = 0;
+        self.shared.begin_reading();
         loop {
             match self.replay().await {
                 Ok(()) => return Ok(()),

@@ -27,25 +27,34 @@ impl<L: Log> Engine<L> {
         self.overcome(Trouble::Again(why), writes).await
     }
 
-    /// Does what a trouble asks for, until the log can be served from again.
+    /// Does what a trouble asks for, finds out what became of the group in flight, and serves again.
     pub(super) async fn overcome(
-        &mut self,
-        trouble: Trouble,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
-        if self.inflight.is_some() {
-            // What became of the group in flight has to be found out with the rest.
-            return self.settle_after(trouble, writes).await;
-        }
-        self.reach(trouble, writes).await
-    }
-
-    /// As `overcome`, without regard to a group in flight.
-    pub(super) async fn reach(
         &mut self,
         mut trouble: Trouble,
         writes: &mut mpsc::UnboundedReceiver<Write>,
     ) -> Result<(), Fatal> {
+        let last = self.inflight.as_ref().map(|inflight| {
+            inflight.done.abort();
+            inflight.last
+        });
+        loop {
+            self.reach(trouble, writes).await?;
+            let Some(last) = last else { break };
+            match self.close(last).await {
+                Ok(()) => break,
+                Err(again) => trouble = again,
+            }
+            self.wait_out(writes).await?;
+        }
+        self.shared.end_outage();
+        // The outage has put leases off already.
+        self.last_tick = Instant::now();
+        self.finish_settled();
+        Ok(())
+    }
+
+    /// Until the log can be read again, without regard to a group in flight.
+    async fn reach(&mut self, mut trouble: Trouble, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
         let began = Instant::now();
         loop {
             let outcome = match trouble {
@@ -65,14 +74,20 @@ impl<L: Log> Engine<L> {
                 Ok(()) => break,
                 Err(again) => trouble = again,
             }
-            if self.shared.check_available().is_err() {
-                self.refuse_waiting(writes, Error::NoLeader);
-            }
-            tokio::time::sleep(TRY_AGAIN).await;
+            self.wait_out(writes).await?;
         }
-        self.shared.end_outage();
-        // The outage has put leases off already.
-        self.last_tick = Instant::now();
+        Ok(())
+    }
+
+    /// Between two attempts: tells those who have waited long enough.
+    async fn wait_out(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+        if self.shared.check_available().is_err() {
+            self.refuse_waiting(writes, Error::NoLeader);
+        }
+        if self.shared.is_stopping() {
+            return Err(Fatal("told to stop while the log was out of reach".to_owned()));
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
         Ok(())
     }
 

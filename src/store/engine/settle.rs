@@ -32,54 +32,40 @@ impl<L: Log> Engine<L> {
         tracing::debug!(why, definite, "settling the group in flight");
         self.shared.counters.settled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if definite {
-            let before = self.reader.last();
-            match self.catch_up().await {
-                Ok(()) => {
-                    if self.reader.last() == before {
-                        // A replicated log refuses for places that are proposed only; it will know soon.
-                        tokio::time::sleep(NOTHING_NEW).await;
-                    }
-                    self.finish_settled();
-                    return Ok(());
-                }
-                Err(trouble) => return self.settle_after(trouble, writes).await,
+            if let Err(trouble) = self.read_what_refused().await {
+                return self.overcome(trouble, writes).await;
             }
+            self.finish_settled();
+            return Ok(());
         }
-        self.settle_after(Trouble::Again(why), writes).await
+        self.overcome(Trouble::Again(why), writes).await
     }
 
-    pub(super) async fn settle_after(
-        &mut self,
-        trouble: Trouble,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
-        let Some(inflight) = &self.inflight else { return self.reach(trouble, writes).await };
-        inflight.done.abort();
-        let last = inflight.last;
-        let mut trouble = trouble;
-        loop {
-            self.reach(trouble, writes).await?;
-            match self.close(last).await {
-                Ok(()) => break,
-                Err(again) => trouble = again,
-            }
+    async fn read_what_refused(&mut self) -> Result<(), Trouble> {
+        let before = self.reader.last();
+        self.catch_up().await?;
+        if self.reader.last() == before {
+            // A replicated log refuses for places that are proposed only; it will know soon.
+            tokio::time::sleep(NOTHING_NEW).await;
         }
-        self.finish_settled();
         Ok(())
     }
 
     /// Makes sure that something stands at every place up to `last`, or at one that stops the group.
-    async fn close(&mut self, last: Sequence) -> Result<(), Trouble> {
+    pub(super) async fn close(&mut self, last: Sequence) -> Result<(), Trouble> {
         while self.reader.last() < last {
             let fence = self.fence_record();
             match self.log.append(vec![fence.clone()]).await {
+                Ok(place) if place != fence.stamp.meant_for => {
+                    return Err(Trouble::Again(format!("a fence was acknowledged at sequence {place}")));
+                }
                 Ok(_) => {
                     self.mark = Some((fence.stamp.meant_for, Identity::Ours(fence.stamp.id, 1)));
                     let decided = self.reader.receive_own(fence)?;
                     self.apply(decided);
                     return Ok(());
                 }
-                Err(AppendError::Refused(Refusal::Sequence)) => self.catch_up().await?,
+                Err(AppendError::Refused(Refusal::Sequence)) => self.read_what_refused().await?,
                 Err(error) => return Err(Trouble::Again(error.to_string())),
             }
         }

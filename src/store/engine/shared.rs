@@ -1,6 +1,6 @@
 //! What the engine and those who ask it share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::store::watch::Hub;
 /// Whether requests can be served.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Service {
-    /// The log is being read for the first time.
+    /// The log is being read from its beginning.
     Starting,
     Up,
     /// The log cannot be reached.
@@ -58,6 +58,8 @@ pub struct Shared {
     /// The author of the last valid claim.
     pub claimed: watch::Sender<Option<SessionId>>,
     pub service: watch::Sender<Service>,
+    /// No more requests are taken, and an outage is not waited for.
+    pub stopping: AtomicBool,
     pub progress: watch::Sender<Progress>,
     /// Somebody needs a lessor.
     pub claim_needed: Notify,
@@ -80,6 +82,7 @@ impl Shared {
             compacted: watch::Sender::new(Revision::ZERO),
             claimed: watch::Sender::new(None),
             service: watch::Sender::new(Service::Starting),
+            stopping: AtomicBool::new(false),
             progress,
             claim_needed: Notify::new(),
             claim_place: AtomicU64::new(0),
@@ -94,6 +97,14 @@ impl Shared {
 
     pub fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// For answering a client. None while the log is being read anew: half a state must not look like a whole one.
+    pub fn served_state(&self) -> Option<RwLockReadGuard<'_, State>> {
+        let state = self.state();
+        // Looked at under the lock, so that the state cannot be replaced after the look.
+        let starting = *self.service.borrow() == Service::Starting;
+        (!starting).then_some(state)
     }
 
     pub fn lessor(&self) -> MutexGuard<'_, Lessor> {
@@ -126,6 +137,10 @@ impl Shared {
         self.cluster.store(cluster.0, Ordering::Relaxed);
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     /// An error if requests should not even wait: a short outage is waited for, a long one is told at once.
     pub fn check_available(&self) -> Result<(), Error> {
         match &*self.service.borrow() {
@@ -151,7 +166,14 @@ impl Shared {
         }
     }
 
+    /// Nothing is served until `end_outage`, and open watches end.
+    pub(super) fn begin_reading(&self) {
+        self.service.send_replace(Service::Starting);
+        self.hub.close();
+    }
+
     pub(super) fn end_outage(&self) {
+        self.hub.open();
         let before = self.service.send_replace(Service::Up);
         if let Service::Outage { since, .. } = before {
             let lasted = since.elapsed();
@@ -163,12 +185,11 @@ impl Shared {
 
     pub(super) fn stop(&self, why: Option<String>) {
         self.service.send_replace(Service::Stopped(why));
-        self.hub.end();
+        self.hub.close();
     }
 
-    /// Begins anew with another state: everything promised on the old one ends.
+    /// Begins anew with another state.
     pub(super) fn replace_state(&self, state: State) {
-        self.hub.end_streams();
         self.hub.publish(|old| {
             *old = state;
             (Vec::new(), ())

@@ -67,16 +67,11 @@ impl Hub {
         }
     }
 
-    /// Ends every stream and all that come: their clients must go elsewhere or come again.
-    pub fn end(&self) {
-        self.lock().ended = true;
-        self.end_streams();
-    }
-
-    /// Ends every stream that is open now: what they were promised cannot be kept. New ones start afresh.
-    pub fn end_streams(&self) {
+    /// Ends every stream, and until `open` all that come: their clients must go elsewhere or come again.
+    pub fn close(&self) {
         let streams = {
             let mut live = self.lock();
+            live.ended = true;
             live.single.clear();
             live.ranges.clear();
             std::mem::take(&mut live.streams)
@@ -84,6 +79,11 @@ impl Hub {
         for stream in streams.iter().filter_map(Weak::upgrade) {
             stream.end();
         }
+    }
+
+    /// Takes streams again.
+    pub fn open(&self) {
+        self.lock().ended = false;
     }
 
     /// How many watchers are synced.

@@ -108,6 +108,7 @@ impl WatchStream {
         hub.remove(&watcher);
         let revision = hub.revision();
         queue.outputs.push_back(WatchOutput::Canceled { id, revision });
+        queue.answer_progress(revision);
         drop(queue);
         self.shared.changed.notify_one();
     }
