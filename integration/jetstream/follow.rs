@@ -87,9 +87,8 @@ async fn foreign_messages_are_told_from_ours_and_have_an_identity() {
     let (server, log) = fresh().await;
     let client = server.client().await;
     for value in ["1", "1", "2"] {
-        client.publish("$KV.jine.some.key", value.into()).await.expect("published");
+        client.request("$KV.jine.some.key", value.into()).await.expect("stored");
     }
-    client.flush().await.expect("flushed");
     append(&log, vec![put("/a", "")]).await;
     let (messages, _) = replay(&log, 2).await;
     let identities: Vec<Identity> = messages.iter().map(|message| message.identity).collect();
@@ -140,5 +139,46 @@ async fn a_dropped_follower_leaves_no_consumer() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_follower_that_cannot_keep_up_notices_that_messages_are_missing() {
+    let server = NatsServer::start().await;
+    let log = open(Options { subscription_capacity: 10, ..options(&server) }).await.expect("it opens");
+    append(&log, (0..500).map(|i| put(&format!("/k/{i}"), "v")).collect()).await;
+    let mut follower = log.follow(Sequence(1)).await.expect("following");
+    // It is read only when more than fits has come.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut expected = 1;
+    let ended = loop {
+        match next_message(&mut follower).await {
+            Ok(message) => assert_eq!(message.sequence, Sequence(expected)),
+            Err(error) => break error,
+        }
+        expected += 1;
+    };
+    assert!(matches!(&ended, LogError::Unavailable(why) if why.contains("missed")), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_another_log_or_a_newer_jine_wrote_is_told_as_such() {
+    let (server, log) = fresh().await;
+    let client = server.client().await;
+    for header in
+        ["1 claim id=1-1 log=abc n=1 at=2", "2 claim id=1-1 log=9 n=1 at=3", "1 conquest id=1-1 log=9 n=1 at=4"]
+    {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Jine", header);
+        client.request_with_headers("$KV.jine.=jine.claim", headers, "".into()).await.expect("stored");
+    }
+    let (messages, _) = replay(&log, 2).await;
+    assert!(matches!(&messages[0].content, Content::Ours(stamp, Record::Claim) if stamp.cluster.0 == 0xabc));
+    for message in &messages[1..] {
+        assert!(
+            matches!(&message.content, Content::Unreadable { subject, .. } if subject == "=jine.claim"),
+            "{message:?}"
+        );
+        assert_eq!(log.get(message.sequence).await.expect("an answer").as_ref(), Some(message));
     }
 }

@@ -85,12 +85,15 @@ pub(crate) fn record_of(incoming: &Incoming) -> &Record {
 
 /// Everything up to the end, as a follower first sees it.
 pub(crate) async fn replay(log: &JetStream, from: u64) -> (Vec<Incoming>, Sequence) {
+    let end = log.last().await.expect("the end");
     let mut follower = log.follow(Sequence(from)).await.expect("following");
     let mut messages = Vec::new();
     loop {
         match follower.next().await.expect("the log goes on") {
             Followed::Message(message) => messages.push(message),
-            Followed::Reached(at) => return (messages, at),
+            Followed::Reached(at) if at >= end => return (messages, at),
+            // A heartbeat in between.
+            Followed::Reached(_) => {}
         }
     }
 }

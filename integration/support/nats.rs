@@ -81,6 +81,12 @@ impl NatsServer {
         self.run().await;
     }
 
+    /// Starts it again with another configuration.
+    pub(crate) async fn restart_with(&mut self, extra: &str) {
+        self.extra = extra.into();
+        self.restart().await;
+    }
+
     async fn run(&mut self) {
         let config = self.folder.path().join("nats.conf");
         fs::write(&config, self.config()).expect("the configuration");
@@ -147,9 +153,13 @@ fn port_of(url: &Value) -> u16 {
     url.as_str().and_then(|url| url.rsplit(':').next()).and_then(|port| port.parse().ok()).expect("a port")
 }
 
-/// Servers of a cluster have to know each other's ports before they start.
-fn free_ports() -> [u16; 3] {
-    let listeners = [0; 3].map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
+/// For what the server does not list with its ports, or others have to know before it starts.
+pub(crate) fn free_port() -> u16 {
+    free_ports::<1>()[0]
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [0; N].map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("its address").port())
 }
 
@@ -160,7 +170,7 @@ pub(crate) struct NatsCluster {
 
 impl NatsCluster {
     pub(crate) async fn start() -> NatsCluster {
-        let ports = free_ports();
+        let ports = free_ports::<3>();
         let mut servers = Vec::new();
         for (name, port) in ["one", "two", "three"].into_iter().zip(ports) {
             let mut server = NatsServer::prepare(name, JETSTREAM, Some(port));

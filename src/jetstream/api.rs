@@ -1,9 +1,12 @@
 //! Requests to JetStream's API: JSON in, JSON out.
 
+use std::time::Duration;
+
 use async_nats::RequestErrorKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::acks::ApiError;
 use super::link::Link;
@@ -33,13 +36,23 @@ impl Failed {
         matches!(self, Failed::Api(error) if error.err_code == code)
     }
 
-    /// As the store sees it.
+    /// As the store sees it. What no retry can mend at the first contact may well pass later, when it was good before.
     pub(super) fn into_log_error(self, link: &Link) -> LogError {
+        match self.into_first_error(link) {
+            LogError::Fatal(why) if link.is_known_good() => LogError::Unavailable(why),
+            error => error,
+        }
+    }
+
+    fn into_first_error(self, link: &Link) -> LogError {
         match self {
             Failed::Log(error) => error,
-            Failed::NoResponders if !link.client.server_info().jetstream && link.options.domain.is_none() => LogError::Fatal(
-                "JetStream is not enabled on the NATS server: start it with -js or a jetstream block in its configuration".into(),
-            ),
+            Failed::NoResponders if !link.client.server_info().jetstream && link.options.domain.is_none() => {
+                LogError::Fatal(
+                    "JetStream is not enabled on the NATS server: start it with -js or a jetstream block in its configuration"
+                        .into(),
+                )
+            }
             Failed::NoResponders => LogError::Unavailable("no JetStream server answers".into()),
             Failed::Api(error) => match error.err_code {
                 code::STREAM_NOT_FOUND => LogError::StreamMissing,
@@ -55,21 +68,39 @@ impl Failed {
     }
 }
 
+/// A stream that was there is believed to be gone only after this long: a server of a cluster that has just become leader may not
+/// know it yet.
+const MISSING_FOR: Duration = Duration::from_secs(2);
+
 pub(super) async fn request<T: DeserializeOwned>(
     link: &Link,
     subject: String,
     body: &impl Serialize,
 ) -> Result<T, Failed> {
+    let began = Instant::now();
+    loop {
+        match request_once(link, &subject, body).await {
+            Err(error)
+                if error.has_code(code::STREAM_NOT_FOUND) && link.is_known_good() && began.elapsed() < MISSING_FOR =>
+            {
+                tokio::time::sleep(MISSING_FOR / 8).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+async fn request_once<T: DeserializeOwned>(link: &Link, subject: &str, body: &impl Serialize) -> Result<T, Failed> {
     let unavailable = |why: String| Failed::Log(LogError::Unavailable(why));
     if let Some(why) = link.lost() {
         return Err(unavailable(why));
     }
     let body = serde_json::to_vec(body).map_err(|error| unavailable(error.to_string()))?;
-    let answer = link.client.request(subject.clone(), body.into()).await;
+    let answer = link.client.request(subject.to_owned(), body.into()).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind() == RequestErrorKind::NoResponders => return Err(Failed::NoResponders),
-        Err(error) if error.kind() == RequestErrorKind::TimedOut => return Err(Failed::Log(timed_out(link, &subject))),
+        Err(error) if error.kind() == RequestErrorKind::TimedOut => return Err(Failed::Log(timed_out(link, subject))),
         Err(_) => return Err(unavailable(link.lost().unwrap_or_else(|| "the connection to NATS was lost".into()))),
     };
     let nonsense = |error: serde_json::Error| unavailable(format!("the answer to {subject} makes no sense: {error}"));
@@ -83,7 +114,7 @@ pub(super) async fn request<T: DeserializeOwned>(
 /// A request that is not permitted gets no answer, only a complaint that names its subject.
 fn timed_out(link: &Link, subject: &str) -> LogError {
     match link.complaint() {
-        Some(complaint) if complaint.to_lowercase().contains("permissions violation") => {
+        Some(complaint) if complaint.contains(subject) && !link.is_known_good() => {
             LogError::Fatal(format!("the NATS user lacks a permission: {complaint}"))
         }
         _ => LogError::Unavailable(format!("JetStream did not answer {subject} in time")),

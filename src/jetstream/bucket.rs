@@ -69,6 +69,15 @@ async fn check(link: &Link, mut info: StreamInfo) -> Result<Found, LogError> {
         info = update(link, &mended, &what).await?;
     }
     check_genesis(link, &info).await?;
+    if info.replicas() != link.options.replicas && !link.is_known_good() {
+        tracing::warn!(
+            "the bucket {bucket} has {} replicas where {} are asked for; change it with `nats stream edit {} --replicas={}`",
+            info.replicas(),
+            link.options.replicas,
+            link.names.stream,
+            link.options.replicas
+        );
+    }
     let max_message = info.config["max_msg_size"].as_u64().map(|n| n as usize).filter(|n| *n > 0);
     Ok(Found { replicas: info.replicas(), max_message })
 }

@@ -19,9 +19,6 @@ use crate::store::log::LogError;
 /// A dead connection that the system does not report is found after three silent intervals.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Messages that wait for a follower. Flow control lets at most 32 MiB wait, of messages of hardly less than 200 bytes.
-const SUBSCRIPTION_CAPACITY: usize = 256 * 1024;
-
 /// Nothing listens there, so connecting to it fails at once.
 const NOWHERE: &str = "nats://127.0.0.1:0";
 
@@ -67,7 +64,7 @@ async fn connect_to(server: &str, options: &Options) -> Result<(Client, Complain
         .connection_timeout(options.request_timeout)
         .request_timeout(Some(options.request_timeout))
         .ping_interval(PING_INTERVAL)
-        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .subscription_capacity(options.subscription_capacity)
         .skip_subject_validation(true)
         .ignore_discovered_servers()
         .event_callback(move |event| {

@@ -25,11 +25,12 @@ pub(super) async fn apply(connect: ConnectOptions, credentials: &Credentials) ->
             let missing = || LogError::Fatal(format!("{} holds no user's nkey seed (SU…)", path.display()));
             connect.nkey(seed.ok_or_else(missing)?)
         }
-        Credentials::NkeySeed(seed) => {
+        Credentials::Nkey(seed) => {
             let bad = || LogError::Fatal("the NATS user's nkey seed cannot be used".into());
             connect.nkey(valid_seed(&seed.0).ok_or_else(bad)?)
         }
-        Credentials::Nkey(seed) => connect.nkey(seed.0.clone()),
+        // The server asks for no proof.
+        Credentials::Jwt(jwt, seed) if seed.0.is_empty() => connect.jwt(jwt.0.clone(), |_| async { Ok(Vec::new()) }),
         Credentials::Jwt(jwt, seed) => {
             let pair = nkeys::KeyPair::from_seed(seed.0.trim());
             let pair = Arc::new(pair.map_err(|_| LogError::Fatal("the NATS user's seed cannot be used".into()))?);

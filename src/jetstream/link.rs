@@ -1,6 +1,7 @@
 //! One connection to NATS, from its first byte to its last. It is never reconnected: what was queued on it is gone with it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_nats::{Client, ServerInfo};
 use tokio::sync::watch;
@@ -24,6 +25,8 @@ pub(super) struct Link {
     changed: Arc<watch::Sender<Option<String>>>,
     /// What the server last complained about: a refused permission shows nowhere else.
     complaint: connect::Complaint,
+    /// Whether the bucket was good at some time. From then on what the server refuses is a trouble that may pass.
+    known_good: AtomicBool,
     /// Ends the tasks of this link, so that nothing keeps the connection open.
     done: CancellationToken,
 }
@@ -35,7 +38,15 @@ impl Drop for Link {
 }
 
 impl Link {
-    pub(super) async fn open(options: Options) -> Result<Link, LogError> {
+    pub(super) async fn open(options: Options, known_good: bool) -> Result<Link, LogError> {
+        match Link::try_open(options, known_good).await {
+            // Credentials and versions were right before.
+            Err(LogError::Fatal(why)) if known_good => Err(LogError::Unavailable(why)),
+            opened => opened,
+        }
+    }
+
+    async fn try_open(options: Options, known_good: bool) -> Result<Link, LogError> {
         if !names::is_bucket(&options.bucket) {
             return Err(LogError::Fatal(format!(
                 "{:?} cannot be a bucket's name: use letters, digits, - and _",
@@ -49,7 +60,16 @@ impl Link {
         let done = CancellationToken::new();
         let acks = Acks::subscribe(&client, lost.clone(), done.clone()).await?;
         let changed = Arc::default();
-        Ok(Link { client, names, options, acks, lost, changed, complaint, done })
+        let known_good = AtomicBool::new(known_good);
+        Ok(Link { client, names, options, acks, lost, changed, complaint, known_good, done })
+    }
+
+    pub(super) fn is_known_good(&self) -> bool {
+        self.known_good.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_good(&self) {
+        self.known_good.store(true, Ordering::Relaxed);
     }
 
     /// Why the link is of no more use, if so.

@@ -63,3 +63,25 @@ fn fingerprint(subject: &str, payload: &[u8], time: i64) -> u64 {
     hash.update(payload);
     hash.finalize().iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_header_block_is_read_like_a_received_one() {
+        let block =
+            "NATS/1.0\r\nNats-Batch-Id: 1-1\r\nJine: 1 put id=1-1\r\nJine-Key: a2V5\r\nKV-Operation: DEL\r\n\r\n";
+        let mut map = HeaderMap::new();
+        map.insert("Jine", "1 put id=1-1");
+        map.insert("Jine-Key", "a2V5");
+        map.insert("Other", "x");
+        let expected = Headers { jine: Some("1 put id=1-1"), key: Some("a2V5") };
+        assert_eq!(Headers::parse(block), expected);
+        assert_eq!(Headers::of(Some(&map)), expected);
+        for nothing in ["", "NATS/1.0\r\n\r\n", "Jine: 1\r\n"] {
+            assert_eq!(Headers::parse(nothing), Headers::default());
+        }
+        assert_eq!(Headers::of(None), Headers::default());
+    }
+}

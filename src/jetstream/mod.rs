@@ -78,9 +78,10 @@ pub async fn open_with(
 }
 
 async fn connect(options: Options, create: bool) -> Result<Current, LogError> {
-    let link = Link::open(options).await?;
+    let link = Link::open(options, !create).await?;
     let watching = advisory::watch(&link).await?;
     let found = if create { bucket::ensure(&link).await? } else { bucket::recheck(&link).await? };
+    link.is_good();
     watching.begin(&link);
     let traits = traits(&link, found);
     Ok(Current { link: Arc::new(link), traits })

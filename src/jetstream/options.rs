@@ -28,6 +28,9 @@ pub struct Options {
     pub append_timeout: Duration,
     /// How long to wait for any other answer, and for a connection.
     pub request_timeout: Duration,
+    /// Messages that may wait for a follower. Flow control lets at most 32 MiB wait, of messages of hardly less than 200 bytes each;
+    /// should it ever be more, the follower notices that some are missing and ends.
+    pub subscription_capacity: usize,
     /// How often the server tells a follower that it is still there. After four silent ones the follower fails.
     pub heartbeat: Duration,
 }
@@ -48,6 +51,7 @@ impl Default for Options {
             // etcd's own request timeout is 5 s plus twice the election timeout.
             append_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
+            subscription_capacity: 256 * 1024,
             heartbeat: Duration::from_millis(700),
         }
     }
@@ -62,12 +66,10 @@ pub enum Credentials {
     /// A `.creds` file: user JWT and seed.
     CredsFile(PathBuf),
     /// A user's nkey seed.
-    NkeySeed(Secret),
+    Nkey(Secret),
     /// A file that holds one.
     NkeyFile(PathBuf),
-    /// A user's nkey seed.
-    Nkey(Secret),
-    /// User JWT and seed, as a NATS context may hold them.
+    /// User JWT and seed, as a NATS context may hold them. The seed is empty for a bearer token.
     Jwt(Secret, Secret),
 }
 

@@ -221,7 +221,8 @@ pub enum AppendError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another message stands where the group was meant to begin.
+    /// Another message stands where the group was meant to begin. (With replicas, as far as the server knew that answered:
+    /// one that is just losing the leadership can be wrong, and its successor store the group.)
     Sequence,
     /// The stream or the account is full.
     NoSpace(String),
