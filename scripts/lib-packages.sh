@@ -14,8 +14,8 @@ apt() {
     fi
     apt_update
     say "fetching $* from the distribution's packages"
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq \
-        --no-install-recommends "$@" >&2 || die "apt-get could not install: $*"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" \
+        >"$tools/apt.log" 2>&1 </dev/null || die "apt-get could not install $*: $(tail -n 3 "$tools/apt.log")"
 }
 
 # Refreshes the package lists, once in a run.

@@ -74,6 +74,7 @@ go_tool() {
         setup_go
         say "fetching ${names[*]} from the Go module proxy and building"
         for target in "$@"; do
+            rm -f "$bin/${target%%=*}"
             CGO_ENABLED=0 GOFLAGS='' GOWORK=off go -C "$dir" build -trimpath -buildvcs=false \
                 -ldflags "$flags" -o "$bin/${target%%=*}" "${target#*=}" ||
                 die "building ${target%%=*} failed"
