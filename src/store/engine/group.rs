@@ -43,6 +43,7 @@ pub enum Origin {
 pub struct InFlight {
     pub group: Group,
     pub messages: Vec<Outgoing>,
+    pub first: Sequence,
     pub last: Sequence,
     /// The counter of the first entry's id; the others follow.
     pub first_counter: u64,

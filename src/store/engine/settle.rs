@@ -35,10 +35,25 @@ impl<L: Log> Engine<L> {
             if let Err(trouble) = self.read_what_refused().await {
                 return self.overcome(trouble, writes).await;
             }
+            if self.may_still_come()
+                && let Some(last) = self.inflight.as_ref().map(|inflight| inflight.last)
+                && let Err(trouble) = self.close(last).await
+            {
+                return self.overcome(trouble, writes).await;
+            }
             self.finish_settled();
             return Ok(());
         }
         self.overcome(Trouble::Again(why), writes).await
+    }
+
+    /// With replicas a leader that is none any more may refuse what its successor stores. Then a refusal counts only if another message
+    /// stands at the group's first place.
+    fn may_still_come(&self) -> bool {
+        let Some(inflight) = self.inflight.as_ref().filter(|_| self.log.traits().replicated) else { return false };
+        let untouched = inflight.group.entries.iter().all(|entry| entry.origin.is_some());
+        let another_stands = self.reader.last() >= inflight.first && untouched && !self.reader.undecided();
+        !another_stands
     }
 
     async fn read_what_refused(&mut self) -> Result<(), Trouble> {
