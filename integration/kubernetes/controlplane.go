@@ -86,8 +86,9 @@ func (r *Run) startControlPlane(d Datastore, compaction time.Duration) (*Control
 		return nil, err
 	}
 	c.keep("kwok", "--config="+c.pki.Path("stages.yaml"), "--kubeconfig="+c.pki.Path("kwok.kubeconfig"), "--manage-all-nodes",
-		// Without leases the nodes would be taken for dead after 50 s.
-		"--node-lease-duration-seconds=40",
+		// Without leases the nodes would be taken for dead after 50 s. A kwok that is started
+		// again has to wait until those of the one before have expired.
+		"--node-lease-duration-seconds=10",
 		"--server-address=127.0.0.1:"+strconv.Itoa(ports[3]))
 	return c, nil
 }

@@ -17,11 +17,11 @@ func runFaults(r *Run) {
 	}
 	if r.embedded {
 		r.Say("jine with a nats-server of its own")
-		r.faultsOn(false)
+		r.part("embedded", func() { r.faultsOn(false) })
 	}
 	if r.external {
 		r.Say("jine on an external nats-server")
-		r.faultsOn(true)
+		r.part("external", func() { r.faultsOn(true) })
 	}
 }
 
@@ -87,13 +87,16 @@ func (r *Run) faultsOn(external bool) {
 
 // fault strikes while pods are being made and the recorders write, and waits for all to be well.
 func (r *Run) fault(d Datastore, c *ControlPlane, rs *Recorders, fault Fault, name string) {
+	rs.hurry.Store(true)
+	time.Sleep(time.Duration(200+rand.IntN(300)) * time.Millisecond)
+	// All pods are being replaced, and their number changes, when it happens.
 	replicas := 30 + rand.Int32N(30)
-	if err := c.scale(work, "web", replicas); err != nil {
+	if err := c.patchDeployment(work, "web", fmt.Appendf(nil, `{"spec":{"replicas":%d,"template":{"spec":{"containers":[{
+		"name":"main","image":"example.invalid/web:%s"}]}}}}`, replicas, randomText(8))); err != nil {
 		r.Check(name, func() error { return err })
 		return
 	}
-	rs.hurry.Store(true)
-	time.Sleep(time.Duration(200+rand.IntN(500)) * time.Millisecond)
+	time.Sleep(time.Duration(50+rand.IntN(400)) * time.Millisecond)
 	inFlight := int32(0)
 	r.Check(name, func() error {
 		if err := r.eventually(10*time.Second, func() error {

@@ -102,6 +102,15 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// ExitedWell is nil if the process ended by itself with 0.
+func (p *Process) ExitedWell() error {
+	<-p.done
+	if state := p.cmd.ProcessState; !state.Success() {
+		return fmt.Errorf("%s: %s: %s", p.name, state, p.Tail())
+	}
+	return nil
+}
+
 // Stop asks the process to end, and kills its group if it doesn't within the limit.
 func (p *Process) Stop(limit time.Duration) error {
 	if !p.Running() {

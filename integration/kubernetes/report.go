@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -55,6 +57,16 @@ func (r *Run) Must(name string, check func() error) {
 func (r *Run) Skip(name, why string) {
 	r.skipped++
 	fmt.Printf("skipped: %s: %s\n", name, why)
+}
+
+// part runs one of several clusters of a scenario with files and logs of its own.
+func (r *Run) part(name string, scenario func()) {
+	dir, logs := r.dir, r.processes.logs
+	defer func() { r.dir, r.processes.logs = dir, logs }()
+	r.dir = filepath.Join(dir, name)
+	r.processes.logs = filepath.Join(r.dir, "logs")
+	r.Must("its directory is made", func() error { return os.MkdirAll(r.processes.logs, 0o755) })
+	scenario()
 }
 
 func (r *Run) guard(scenario func(*Run)) {

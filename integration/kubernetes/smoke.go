@@ -79,5 +79,8 @@ func (r *Run) takeDown(d Datastore, c *ControlPlane) {
 	})
 	c.Stop()
 	r.Check("the datastore ends on SIGTERM", func() error { return d.Main().Stop(30 * time.Second) })
+	if _, ok := d.(*jine); ok {
+		r.Check("it exits with 0", d.Main().ExitedWell)
+	}
 	r.Check("it leaves no process behind", d.Lost)
 }
