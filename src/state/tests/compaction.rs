@@ -49,12 +49,12 @@ fn compacting_what_never_was_at_zero_is_no_error() {
 }
 
 #[test]
-fn a_watcher_may_start_at_the_compacted_revision_and_not_below() {
+fn a_watcher_may_start_at_the_compacted_revision_without_prev_and_not_below() {
     let mut machine = machine();
     machine.compact(5);
     let events = machine.state.events_from(Revision(5), 9).unwrap();
     assert_eq!(events.iter().map(|events| events.revision.0).collect::<Vec<_>>(), [5, 6]);
-    assert_eq!(events[0].events[0].prev.as_ref().unwrap().value, "1");
+    assert_eq!(events[0].events[0].prev, None, "it belongs to a revision that is compacted");
     assert_eq!(machine.state.events_from(Revision(4), 9).unwrap_err(), Error::Compacted(Revision(5)));
 }
 

@@ -60,8 +60,10 @@ impl Model {
 
     /// The events of all revisions from `start` on, each with its revision.
     pub(super) fn events_from(&self, start: i64) -> Vec<(i64, Vec<Event>)> {
-        let numbered = self.events.iter().enumerate().map(|(n, events)| (n as i64 + 1, events.clone()));
-        numbered.filter(|(revision, events)| *revision >= start && !events.is_empty()).collect()
+        let mut numbered: Vec<_> = self.events.iter().enumerate().map(|(n, at)| (n as i64 + 1, at.clone())).collect();
+        let compacted = numbered.iter_mut().filter(|(revision, _)| *revision <= self.compacted);
+        compacted.flat_map(|(_, events)| events).for_each(|event| event.prev = None);
+        numbered.into_iter().filter(|(revision, events)| *revision >= start && !events.is_empty()).collect()
     }
 
     pub(super) fn request(&mut self, request: &Request) -> Result<Response, Error> {
