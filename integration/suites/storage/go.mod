@@ -1,0 +1,3 @@
+module jine.test/suites/storage
+
+go 1.26.0
