@@ -6,3 +6,4 @@ mod jetstream;
 mod layering;
 mod nats_server;
 mod support;
+mod wire;

@@ -1,0 +1,3 @@
+//! etcd's API as clients see it.
+
+mod descriptors;
