@@ -1,3 +1,14 @@
-//! etcd's API as clients see it.
+//! etcd's API as clients see it. Each behaviour is written down once and asked of etcd and of jine.
 
+mod client;
 mod descriptors;
+mod kv;
+mod kv_errors;
+mod lease;
+mod maintenance;
+mod range;
+mod range_stream;
+mod target;
+mod txn;
+mod watch;
+mod watch_edges;

@@ -1,0 +1,93 @@
+//! What a behaviour is asked of: a server of its own, with an empty store.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::client::Client;
+
+/// Stopped and removed when dropped.
+pub(super) struct Target {
+    endpoint: String,
+    _process: Process,
+    _data: TempDir,
+}
+
+/// Killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Target {
+    pub(super) fn etcd() -> Target {
+        let data = tempfile::tempdir().unwrap();
+        let mut etcd = Command::new(tool("etcd"));
+        etcd.arg("--data-dir").arg(data.path()).args([
+            "--unsafe-no-fsync",
+            "--watch-progress-notify-interval",
+            "200ms",
+        ]);
+        etcd.args(["--heartbeat-interval", "10", "--election-timeout", "100"]);
+        for flag in ["--listen-client-urls", "--advertise-client-urls", "--listen-peer-urls"] {
+            etcd.args([flag, "http://127.0.0.1:0"]);
+        }
+        start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
+    }
+
+    #[allow(dead_code)] // for what is not gRPC
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(super) async fn client(&self) -> Client {
+        Client::connect(&format!("http://{}", self.endpoint)).await
+    }
+}
+
+/// Runs a server until it logs a line with `ready`; the address stands behind `before` in it.
+fn start(mut command: Command, data: TempDir, ready: &str, before: &str) -> Target {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let process = Process(child);
+    let mut log = String::new();
+    let endpoint = loop {
+        let Some(Ok(line)) = lines.next() else { panic!("{command:?} has ended:\n{log}") };
+        if line.contains(ready) {
+            let address = line.split_once(before).unwrap_or_else(|| panic!("no address in {line}")).1;
+            break address.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+        }
+        log.push_str(&line);
+        log.push('\n');
+    };
+    // The pipe must not fill up.
+    std::thread::spawn(move || lines.for_each(drop));
+    Target { endpoint, _process: process, _data: data }
+}
+
+/// A program that scripts/setup has installed.
+fn tool(name: &str) -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
+    let path = std::env::var_os("JINE_TOOLS").map_or(default, PathBuf::from).join(name);
+    assert!(path.exists(), "there is no {}: run scripts/setup, or set JINE_TOOLS", path.display());
+    path
+}
+
+/// Makes a test of each function for each target.
+macro_rules! behaviours {
+    ($($name:ident)*) => {
+        mod on_etcd {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::wire::target::Target::etcd()).await;
+            })*
+        }
+    };
+}
+pub(super) use behaviours;
