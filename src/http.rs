@@ -65,8 +65,9 @@ pub async fn serve(
 async fn version_of(State(site): State<Site>) -> Response {
     let mut parts = site.version.split('.');
     let minor = format!("{}.{}.0", parts.next().unwrap_or("0"), parts.next().unwrap_or("0"));
-    let body = json!({ "etcdserver": *site.version, "etcdcluster": minor, "storage": minor });
-    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    // In etcd's order.
+    let body = format!(r#"{{"etcdserver":{},"etcdcluster":"{minor}","storage":"{minor}"}}"#, json!(*site.version));
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 async fn metrics_text(State(site): State<Site>, headers: HeaderMap) -> Response {
@@ -92,7 +93,7 @@ async fn health(State(site): State<Site>, RawQuery(query): RawQuery) -> Response
 
 /// Why, or nothing.
 async fn unhealthy(store: &Store, query: &Query) -> String {
-    let alarms = store.alarms().await.unwrap_or_default();
+    let alarms = store.alarms_now().unwrap_or_default();
     let alarm = alarms.iter().map(|alarm| name_of(alarm.kind)).find(|name| !query.has("exclude", name));
     if let Some(alarm) = alarm {
         return format!("ALARM {alarm}");
@@ -133,7 +134,7 @@ impl Check {
     async fn run(self, store: &Store) -> Result<(), String> {
         match self {
             Check::DataCorruption => {
-                let alarms = store.alarms().await.unwrap_or_default();
+                let alarms = store.alarms_now().unwrap_or_default();
                 match alarms.iter().any(|alarm| alarm.kind == AlarmKind::Corrupt) {
                     true => Err("alarm activated: CORRUPT".to_owned()),
                     false => Ok(()),

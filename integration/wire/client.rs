@@ -91,7 +91,7 @@ pub(super) struct Watch {
 
 enum Responses {
     Opening(tokio::task::JoinHandle<Result<Streaming<WatchResponse>, Status>>),
-    Open(Streaming<WatchResponse>),
+    Open(Box<Streaming<WatchResponse>>),
 }
 
 impl Watch {
@@ -132,7 +132,7 @@ impl Watch {
     pub(super) async fn try_next(&mut self) -> Result<WatchResponse, Status> {
         let message = tokio::time::timeout(PATIENCE, async {
             if let Responses::Opening(opening) = &mut self.responses {
-                self.responses = Responses::Open(opening.await.unwrap()?);
+                self.responses = Responses::Open(Box::new(opening.await.unwrap()?));
             }
             let Responses::Open(responses) = &mut self.responses else { unreachable!() };
             responses.message().await

@@ -2,6 +2,7 @@
 
 mod client;
 mod descriptors;
+mod http;
 mod kv;
 mod kv_errors;
 mod lease;
@@ -10,5 +11,6 @@ mod range;
 mod range_stream;
 mod target;
 mod txn;
+mod unserved;
 mod watch;
 mod watch_edges;

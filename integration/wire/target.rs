@@ -1,12 +1,12 @@
 //! What a behaviour is asked of: a server of its own, with an empty store.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use super::client::Client;
+use crate::support::{jine, tool};
 
 /// Stopped and removed when dropped.
 pub(super) struct Target {
@@ -41,7 +41,13 @@ impl Target {
         start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
     }
 
-    #[allow(dead_code)] // for what is not gRPC
+    pub(super) fn jine() -> Target {
+        let data = tempfile::tempdir().unwrap();
+        let mut jine = jine::embedded(data.path());
+        jine.args(["--watch-progress-notify-interval", "200ms"]);
+        start(jine, data, "serving etcd clients", "address=")
+    }
+
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -71,14 +77,6 @@ fn start(mut command: Command, data: TempDir, ready: &str, before: &str) -> Targ
     Target { endpoint, _process: process, _data: data }
 }
 
-/// A program that scripts/setup has installed.
-fn tool(name: &str) -> PathBuf {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
-    let path = std::env::var_os("JINE_TOOLS").map_or(default, PathBuf::from).join(name);
-    assert!(path.exists(), "there is no {}: run scripts/setup, or set JINE_TOOLS", path.display());
-    path
-}
-
 /// Makes a test of each function for each target.
 macro_rules! behaviours {
     ($($name:ident)*) => {
@@ -86,6 +84,12 @@ macro_rules! behaviours {
             $(#[tokio::test]
             async fn $name() {
                 super::$name(&crate::wire::target::Target::etcd()).await;
+            })*
+        }
+        mod on_jine {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::wire::target::Target::jine()).await;
             })*
         }
     };

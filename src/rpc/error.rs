@@ -78,6 +78,7 @@ fn of_store(error: &store::Error) -> (Code, &'static str) {
     match error {
         State(error) => of_state(error),
         NoSpace => (ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
+        Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
         TooManyMessages => (InvalidArgument, "etcdserver: too many operations in txn request"),
         TimedOut => (Unavailable, "etcdserver: request timed out"),
         NoLeader => (Unavailable, "etcdserver: no leader"),

@@ -47,7 +47,7 @@ impl Maintenance for MaintenanceService {
     async fn status(&self, _: Request<StatusRequest>) -> Answer<StatusResponse> {
         let status = self.call.store.status().await;
         let mut errors: Vec<String> = status.unavailable.iter().map(|_| "etcdserver: no leader".to_owned()).collect();
-        let alarms = self.call.store.alarms().await.unwrap_or_default();
+        let alarms = self.call.store.alarms_now().unwrap_or_default();
         errors.extend(alarms.into_iter().map(describe));
         Ok(Response::new(StatusResponse {
             header: self.call.header_at(status.revision),

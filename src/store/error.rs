@@ -9,6 +9,9 @@ pub enum Error {
     /// The log is full or a NOSPACE alarm stands.
     #[error("database space exceeded")]
     NoSpace,
+    /// A CORRUPT alarm stands.
+    #[error("corrupt cluster")]
+    Corrupt,
     /// More than one atomic group of the log can take.
     #[error("the transaction does not fit one group of the log")]
     TooManyMessages,

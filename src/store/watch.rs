@@ -16,7 +16,7 @@ use crate::state::{Event, EventKind, KeyRange, Revision};
 
 #[derive(Clone, Debug)]
 pub struct WatchRequest {
-    /// A client's own id, or None: the lowest free one of the stream, from 0.
+    /// A client's own id, or None: the next free one of the stream, from 0.
     pub id: Option<i64>,
     pub range: KeyRange,
     /// 0: from now on. In the past: history first. In the future: nothing before it.

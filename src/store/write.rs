@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::engine::Write;
 use super::{Consistency, Error, Store};
 use crate::state::{
-    Alarm, DeleteRangeRequest, DeleteRangeResponse, Limits, PutRequest, PutResponse, Request, RequestOp, Response,
-    Revision, TxnRequest, TxnResponse, View, plan,
+    Alarm, AlarmKind, DeleteRangeRequest, DeleteRangeResponse, Limits, PutRequest, PutResponse, Request, RequestOp,
+    Response, Revision, TxnRequest, TxnResponse, View, plan,
 };
 
 impl Store {
@@ -72,8 +72,21 @@ impl Store {
         self.alarms_now()
     }
 
-    fn alarms_now(&self) -> Result<Vec<Alarm>, Error> {
+    /// Those that stand as far as this process knows; no waiting.
+    pub fn alarms_now(&self) -> Result<Vec<Alarm>, Error> {
         Ok(self.served_state()?.alarms().iter().copied().collect())
+    }
+
+    /// What an alarm forbids, as in etcd: to fill a full store further, and to do anything with a corrupt one.
+    fn check_alarms(&self, request: &Request) -> Result<(), Error> {
+        let stands = |kind| self.inner.shared.state().alarms().iter().any(|alarm| alarm.kind == kind);
+        match request {
+            Request::AlarmRaise(_) | Request::AlarmDisarm(_) => Ok(()),
+            _ if stands(AlarmKind::Corrupt) => Err(Error::Corrupt),
+            Request::Put(_) | Request::LeaseGrant { .. } if stands(AlarmKind::NoSpace) => Err(Error::NoSpace),
+            Request::Txn(request) if request.may_put() && stands(AlarmKind::NoSpace) => Err(Error::NoSpace),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn write(&self, request: Request) -> Result<Response, Error> {
@@ -81,6 +94,7 @@ impl Store {
         if self.inner.shared.stopping.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
+        self.check_alarms(&request)?;
         let (reply, answer) = oneshot::channel();
         let write = Write { request, reply, fenced: false, expires: None };
         self.inner.shared.writes().send(write).map_err(|_| Error::Stopped)?;
@@ -92,6 +106,15 @@ impl Store {
 }
 
 impl TxnRequest {
+    /// Whether a key may be put, if the compares say so.
+    fn may_put(&self) -> bool {
+        self.success.iter().chain(&self.failure).any(|op| match op {
+            RequestOp::Put(_) => true,
+            RequestOp::Range(_) | RequestOp::DeleteRange(_) => false,
+            RequestOp::Txn(txn) => txn.may_put(),
+        })
+    }
+
     /// Whether nothing is written, whatever the compares say.
     pub(super) fn only_reads(&self) -> bool {
         self.success.iter().chain(&self.failure).all(|op| match op {

@@ -37,6 +37,8 @@ pub(super) struct Shared {
 pub(super) struct Queue {
     outputs: VecDeque<WatchOutput>,
     watchers: BTreeMap<i64, Arc<Watcher>>,
+    /// Ids below it are not given out again, so that a client does not take one watcher's events for another's.
+    next_id: i64,
     /// Those of `watchers` that are not synced, with the first revision they have not got.
     behind: BTreeMap<i64, Revision>,
     /// Progress was requested while a watcher was behind.
@@ -229,16 +231,12 @@ impl Shared {
 }
 
 impl Queue {
-    fn free_id(&self) -> i64 {
-        // The map is ordered, so the first gap from 0 on is the lowest free id.
-        let mut free = 0;
-        for id in self.watchers.range(0..).map(|(id, _)| *id) {
-            if id != free {
-                break;
-            }
-            free += 1;
+    fn free_id(&mut self) -> i64 {
+        while self.watchers.contains_key(&self.next_id) {
+            self.next_id += 1;
         }
-        free
+        self.next_id += 1;
+        self.next_id - 1
     }
 
     fn first_behind(&self) -> Option<(Arc<Watcher>, Revision)> {
