@@ -146,8 +146,9 @@ impl Parts<'_> {
 
         let mut listeners = Vec::new();
         for (port, tls) in self.ports.0 {
-            tracing::info!(address = %port.address(), tls, "serving etcd clients");
+            let address = port.address();
             listeners.push(rpc::Listener { tcp: port.open().map_err(Error::Failed)?, tls });
+            tracing::info!(%address, tls, "serving etcd clients");
         }
         let mut beside = JoinSet::new();
         if let Some(observing) = self.observing {
