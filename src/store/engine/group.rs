@@ -18,6 +18,8 @@ const MAX_GROUP_BYTES: usize = 8 << 20;
 pub struct Group {
     pub entries: Vec<PlannedEntry>,
     pub layer: Layer,
+    /// The place after which it was planned: sent anywhere else it would be planned on a state that never was.
+    pub on: Sequence,
     messages: usize,
     bytes: usize,
     /// Outcomes that write nothing, planned on this group: true once it is committed.

@@ -27,6 +27,11 @@ impl<L: Log> Engine<L> {
         if let Some(group) = self.internal_group() {
             return self.send(group);
         }
+        if !self.next.entries.is_empty() && self.next.on != self.reader.last() {
+            // Others have written since.
+            let stale = std::mem::take(&mut self.next);
+            self.plan_again(stale);
+        }
         self.plan_backlog();
         if self.next.entries.is_empty() {
             if self.next.fences.is_empty() {
@@ -73,10 +78,11 @@ impl<L: Log> Engine<L> {
     }
 
     fn send(&mut self, group: Group) {
-        let first = self.reader.last().next();
+        let on = self.reader.last();
+        let first = on.next();
         let first_counter = self.counter + 1;
         let messages = self.stamp(&group, first);
-        let last = Sequence(self.reader.last().0 + messages.len() as u64);
+        let last = on.plus(messages.len() as u64);
         let counters = &self.shared.counters;
         counters.groups.fetch_add(1, Ordering::Relaxed);
         counters.group_entries.fetch_add(group.entries.len() as u64, Ordering::Relaxed);
@@ -149,9 +155,12 @@ impl<L: Log> Engine<L> {
             }
         }
         self.apply(decided);
-        self.forget_fenced();
+        let echoes = self.forget_fenced();
         self.finish_settled();
-        Ok(())
+        match echoes {
+            Ok(()) => Ok(()),
+            Err(trouble) => self.overcome(trouble, writes).await,
+        }
     }
 
     /// Nothing of the group is in the log, nor will be. What was planned on it has to be planned again.

@@ -28,6 +28,9 @@ impl<L: Log> Engine<L> {
 
     /// Gives the write back if it has to wait until what is planned before it is in the log.
     fn plan(&mut self, write: Write) -> Option<Write> {
+        if !self.layers_fit() {
+            return Some(write);
+        }
         let traits = self.log.traits();
         match self.plan_on_planned_state(&write, &traits) {
             Err(state::Error::Unsettled) => return Some(write),
@@ -46,6 +49,15 @@ impl<L: Log> Engine<L> {
         plan(&View::new(&state, &layers), &write.request, limits)
     }
 
+    /// Whether what is in flight and next was planned on the state as it is: not if something was received since.
+    fn layers_fit(&self) -> bool {
+        let last = self.reader.last();
+        match &self.inflight {
+            Some(inflight) => inflight.first == last.next(),
+            None => self.next.entries.is_empty() || self.next.on == last,
+        }
+    }
+
     fn layers(&self) -> Vec<&state::Layer> {
         self.inflight.iter().map(|inflight| &inflight.group.layer).chain([&self.next.layer]).collect()
     }
@@ -58,6 +70,9 @@ impl<L: Log> Engine<L> {
         }
         if !self.next.has_room(&records, traits) {
             return Some(write);
+        }
+        if self.next.entries.is_empty() {
+            self.next.on = self.inflight.as_ref().map_or(self.reader.last(), |inflight| inflight.last);
         }
         self.next.layer.absorb(entry);
         self.next.push(records, Origin::Write(write, response));

@@ -106,9 +106,14 @@ impl<L: Log> Engine<L> {
     }
 
     /// Own messages were applied at their acknowledgement; their echoes need no fence.
-    pub(super) fn forget_fenced(&mut self) {
+    pub(super) fn forget_fenced(&mut self) -> Result<(), Trouble> {
         let last = self.reader.last();
-        self.unfenced.retain(|followed| place(followed) > last);
+        while self.unfenced.front().is_some_and(|followed| place(followed) <= last) {
+            if let Some(echo) = self.unfenced.pop_front() {
+                self.check_echo(&echo)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads what the log holds at the next place.
