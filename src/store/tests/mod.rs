@@ -1,5 +1,7 @@
 //! Tests of the store on a scripted log: each rule of docs/log-format.md by name, and all of them at random.
 
 mod fake;
+mod history;
+mod random;
 mod support;
 mod writing;

@@ -177,7 +177,7 @@ impl FakeLog {
 
     fn arrive(&self, group: Vec<Outgoing>, fault: &Fault) -> Result<u64, AppendError> {
         let mut inner = self.stream.lock();
-        (0..fault.foreign_before).for_each(|_| drop(inner.store_foreign()));
+        (0..fault.foreign_before).for_each(|_| inner.store_foreign());
         if inner.full {
             return Err(AppendError::Refused(Refusal::NoSpace("maximum bytes exceeded".into())));
         }

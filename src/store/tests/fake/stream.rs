@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::fault::Stored;
 use super::log::FakeLog;
@@ -25,6 +26,8 @@ pub struct Stream {
 
 pub(super) struct Inner {
     pub messages: BTreeMap<u64, Incoming>,
+    /// All that ever stood in the log, with the time at which it was stored. Purges do not touch it.
+    pub archive: BTreeMap<u64, (Incoming, Instant)>,
     pub last: u64,
     pub created: String,
     pub replicated: bool,
@@ -50,6 +53,7 @@ impl Stream {
     pub fn new() -> Stream {
         let inner = Inner {
             messages: BTreeMap::new(),
+            archive: BTreeMap::new(),
             last: 0,
             created: "2026-01-01T00:00:00Z".into(),
             replicated: false,
@@ -119,6 +123,11 @@ impl Stream {
         self.lock().messages.values().cloned().collect()
     }
 
+    /// All that ever stood in the log, purged or not, and when it was stored.
+    pub fn archive(&self) -> Vec<(Incoming, Instant)> {
+        self.lock().archive.values().cloned().collect()
+    }
+
     pub fn at(&self, place: u64) -> Option<Incoming> {
         self.lock().messages.get(&place).cloned()
     }
@@ -127,13 +136,13 @@ impl Stream {
         self.lock().purges.clone()
     }
 
-    pub fn put_foreign(&self) -> u64 {
-        self.change(Inner::store_foreign)
+    pub fn put_foreign(&self) {
+        self.change(Inner::store_foreign);
     }
 
     /// Stores messages at the log's end, wherever they were meant for.
     pub fn put(&self, messages: Vec<Outgoing>) {
-        self.change(|inner| messages.into_iter().for_each(|message| drop(inner.store(message))));
+        self.change(|inner| messages.into_iter().for_each(|message| inner.store(message)));
     }
 
     /// What hung in sockets arrives. `fenced`: and is refused if the log has moved on, as by any sane server.
@@ -148,7 +157,7 @@ impl Stream {
     pub fn finish_batches(&self) {
         self.change(|inner| {
             let rest = std::mem::take(&mut inner.unfinished);
-            rest.into_iter().flatten().for_each(|message| drop(inner.store(message)));
+            rest.into_iter().flatten().for_each(|message| inner.store(message));
         });
     }
 
@@ -156,7 +165,7 @@ impl Stream {
     pub fn put_unsynced(&self, messages: Vec<Outgoing>) {
         self.change(|inner| {
             inner.unsynced_from.get_or_insert(inner.last + 1);
-            messages.into_iter().for_each(|message| drop(inner.store(message)));
+            messages.into_iter().for_each(|message| inner.store(message));
         });
     }
 
@@ -180,7 +189,7 @@ impl Stream {
 
     /// Removes a message; its place stays taken.
     pub fn remove(&self, place: u64) {
-        self.change(|inner| drop(inner.messages.remove(&place)));
+        self.change(|inner| inner.messages.remove(&place));
     }
 
     /// Deletes the stream and makes it anew, with a genesis record.
@@ -206,37 +215,39 @@ impl Inner {
             return Err(());
         }
         match stored {
-            Stored::All => group.into_iter().for_each(|message| drop(self.store(message))),
+            Stored::All => group.into_iter().for_each(|message| self.store(message)),
             Stored::Nothing => {}
             Stored::Late => self.late.push(group),
             Stored::Prefix(n) => {
                 let mut group = group;
                 let rest = group.split_off((*n).min(group.len()));
-                group.into_iter().for_each(|message| drop(self.store(message)));
+                group.into_iter().for_each(|message| self.store(message));
                 self.unfinished.push(rest);
             }
         }
         Ok(self.last)
     }
 
-    pub fn store(&mut self, message: Outgoing) -> u64 {
+    pub fn store(&mut self, message: Outgoing) {
         let identity = Identity::Ours(message.stamp.id, message.stamp.part);
-        self.push(Content::Ours(message.stamp, message.record), identity)
+        self.push(Content::Ours(message.stamp, message.record), identity);
     }
 
-    pub fn store_foreign(&mut self) -> u64 {
+    pub fn store_foreign(&mut self) {
         self.foreign += 1;
-        self.push(Content::Foreign { subject: "$KV.jine.stray".into() }, Identity::Foreign(self.foreign))
+        self.push(Content::Foreign { subject: "$KV.jine.stray".into() }, Identity::Foreign(self.foreign));
     }
 
-    fn push(&mut self, content: Content, identity: Identity) -> u64 {
+    fn push(&mut self, content: Content, identity: Identity) {
         self.last += 1;
-        self.messages.insert(self.last, Incoming { sequence: Sequence(self.last), content, identity });
-        self.last
+        let message = Incoming { sequence: Sequence(self.last), content, identity };
+        self.messages.insert(self.last, message.clone());
+        self.archive.insert(self.last, (message, Instant::now()));
     }
 
     fn cut(&mut self, from: u64) {
         self.messages.split_off(&from);
+        self.archive.split_off(&from);
         self.last = from - 1;
     }
 
