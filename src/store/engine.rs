@@ -74,6 +74,8 @@ pub struct Engine<L: Log> {
     reader: Reader,
     /// The last message received: what must still stand there when reading is taken up again.
     mark: Option<(Sequence, Identity)>,
+    /// What the checkpoint describes that the last replay went by.
+    base: Option<Sequence>,
     /// When the stream was created.
     created: String,
     follower: Option<L::Follower>,

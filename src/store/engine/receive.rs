@@ -163,7 +163,8 @@ impl<L: Log> Engine<L> {
         if found == expected {
             return Ok(());
         }
-        Err(Trouble::Fatal(Fatal(disagreement(&checkpoint, fingerprint.keys, fingerprint.leases))))
+        // Or a purge under a newer checkpoint has overtaken this reading.
+        Err(Trouble::Rebuild(disagreement(&checkpoint, fingerprint.keys, fingerprint.leases)))
     }
 
     /// Applies entries, wakes watchers, answers those who wrote them.

@@ -28,6 +28,7 @@ impl<L: Log> Engine<L> {
             options,
             reader: Reader::new(ClusterId(0), Sequence::ZERO, None),
             mark: None,
+            base: None,
             created: String::new(),
             follower: None,
             unfenced: Default::default(),
@@ -50,17 +51,19 @@ impl<L: Log> Engine<L> {
 
     /// Reads everything anew, until that succeeds.
     pub(super) async fn rebuild(&mut self) -> Result<(), Fatal> {
-        let mut rebuilt = 0;
+        let mut failed_by = None;
         self.shared.begin_reading();
         loop {
             match self.replay().await {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Fatal(fatal)) => return Err(fatal),
-                // A purge may overtake a replay; then the next one goes by a newer checkpoint. Twice is no coincidence.
-                Err(Trouble::Rebuild(why)) if rebuilt >= 3 => return Err(Fatal(format!("the log is damaged: {why}"))),
+                // A purge may overtake a replay; then the next one goes by a newer checkpoint, or the log is damaged.
+                Err(Trouble::Rebuild(why)) if failed_by == Some(self.base) => {
+                    return Err(Fatal(format!("the log is damaged: {why}")));
+                }
                 Err(Trouble::Rebuild(why)) => {
                     tracing::warn!(why, "reading the log anew");
-                    rebuilt += 1;
+                    failed_by = Some(self.base);
                 }
                 Err(Trouble::Again(why)) => {
                     tracing::warn!(why, "cannot read the log, trying again");
@@ -78,6 +81,7 @@ impl<L: Log> Engine<L> {
         self.check_created(&info.created)?;
         let genesis = self.genesis().await?;
         let base = self.newest_checkpoint(genesis.cluster).await?;
+        self.base = base.as_ref().map(|base| base.at);
         let compacted = base.as_ref().map_or(genesis.compacted, |base| base.compacted.max(genesis.compacted));
         self.shared.replace_state(State::new(genesis.revision, compacted));
         self.shared.set_cluster(genesis.cluster);
