@@ -381,13 +381,11 @@ fn run_seeds(kind: Kind) {
 }
 
 #[test]
-#[ignore = "finds more than is fixed"]
 fn several_jine_on_one_replica_agree_whatever_happens() {
     run_seeds(Kind::Several);
 }
 
 #[test]
-#[ignore = "finds more than is fixed"]
 fn several_jine_on_three_replicas_agree_whatever_happens() {
     run_seeds(Kind::Replicated);
 }
