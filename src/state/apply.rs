@@ -107,7 +107,22 @@ impl State {
         if kv.mod_revision <= self.compacted {
             self.settle_key(&kv.key);
         }
-        (kv.mod_revision >= self.compacted).then(|| Arc::new(Event { kind, kv, prev }))
+        if kv.mod_revision < self.compacted {
+            return None;
+        }
+        let prev = self.before_revision(&kv, prev);
+        Some(Arc::new(Event { kind, kv, prev }))
+    }
+
+    /// What stood there before the transaction. That is `prev`, unless the transaction has put the key itself before it
+    /// deleted it with everything from some key on.
+    fn before_revision(&self, kv: &KeyValue, prev: Option<Arc<KeyValue>>) -> Option<Arc<KeyValue>> {
+        match prev {
+            Some(prev) if prev.mod_revision == kv.mod_revision => {
+                self.index.get(&kv.key)?.at(Revision(kv.mod_revision.0 - 1)).cloned()
+            }
+            prev => prev,
+        }
     }
 
     /// Puts it into the index, and returns it with what was the current version before.
