@@ -114,10 +114,11 @@ impl State {
         Some(Arc::new(Event { kind, kv, prev }))
     }
 
-    /// What stood there before the transaction. That is `prev`, unless the transaction has put the key itself before it
-    /// deleted it with everything from some key on.
+    /// What stood there at the revision before, for a key that was not created now. That is `prev`, unless the transaction
+    /// changes the key more than once.
     fn before_revision(&self, kv: &KeyValue, prev: Option<Arc<KeyValue>>) -> Option<Arc<KeyValue>> {
         match prev {
+            _ if kv.create_revision == kv.mod_revision => None,
             Some(prev) if prev.mod_revision == kv.mod_revision => {
                 self.index.get(&kv.key)?.at(Revision(kv.mod_revision.0 - 1)).cloned()
             }
