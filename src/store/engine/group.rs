@@ -49,6 +49,8 @@ pub struct InFlight {
     pub last: Sequence,
     /// The counter of the first entry's id; the others follow.
     pub first_counter: u64,
+    /// Whether some of it was stored cannot be known any more, and was told so.
+    pub unknown: bool,
     pub done: JoinHandle<Result<Sequence, AppendError>>,
 }
 
@@ -116,6 +118,25 @@ impl Group {
             _ => None,
         });
         written.chain(self.readers.into_iter().map(|(write, _)| write)).collect()
+    }
+}
+
+impl InFlight {
+    /// After a replay by a checkpoint that describes the log up to `base`: what may have been stored there and removed again, because others
+    /// have written over it, must not be tried a second time. (What is still there was answered as it was read.)
+    pub fn give_up(&mut self, base: Sequence) {
+        let mut place = self.first;
+        for entry in &mut self.group.entries {
+            if place <= base
+                && let Some(origin) = entry.origin.take()
+            {
+                self.unknown = true;
+                if let Origin::Write(write, _) = origin {
+                    write.answer(Err(Error::TimedOut));
+                }
+            }
+            place = place.plus(entry.records.len() as u64);
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl<L: Log> Engine<L> {
         counters.group_entries.fetch_add(group.entries.len() as u64, Ordering::Relaxed);
         let (log, to_send) = (self.log.clone(), messages.clone());
         let done = tokio::spawn(async move { log.append(to_send).await });
-        self.inflight = Some(InFlight { group, messages, first, last, first_counter, done });
+        self.inflight = Some(InFlight { group, messages, first, last, first_counter, unknown: false, done });
     }
 
     fn stamp(&mut self, group: &Group, first: Sequence) -> Vec<Outgoing> {

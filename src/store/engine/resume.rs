@@ -63,6 +63,9 @@ impl<L: Log> Engine<L> {
                     tracing::warn!(why, "the state is behind the log's beginning: reading it anew, open watches end");
                     self.follower = None;
                     self.rebuild().await?;
+                    if let (Some(inflight), Some(base)) = (&mut self.inflight, self.base) {
+                        inflight.give_up(base);
+                    }
                     Ok(())
                 }
                 Trouble::Again(why) => {

@@ -107,7 +107,7 @@ impl<L: Log> Engine<L> {
     pub(super) fn finish_settled(&mut self) {
         let Some(inflight) = self.inflight.take() else { return };
         let next = std::mem::take(&mut self.next);
-        if inflight.group.entries.iter().all(|entry| entry.origin.is_none()) {
+        if !inflight.unknown && inflight.group.entries.iter().all(|entry| entry.origin.is_none()) {
             // All of it is there, so what was planned on it stands.
             inflight.group.committed();
             self.next = next;
