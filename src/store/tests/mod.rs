@@ -2,6 +2,8 @@
 
 mod fake;
 mod history;
+mod lasting;
 mod random;
+mod reading;
 mod support;
 mod writing;

@@ -207,7 +207,7 @@ fn fate(dice: &mut Dice, kind: Kind, messages: usize) -> Fault {
         2 => Fault::late(),
         3 if messages > 1 => Fault::prefix(dice.below(messages as u64) as usize),
         4 => Fault::no_space(),
-        5 => Fault::acknowledged_at(dice.below(50)),
+        5 => Fault::acknowledged_at(1_000_000 + dice.below(50)),
         _ if kind == Kind::Exclusive => Fault::ack_lost(),
         _ => Fault::foreign(1 + dice.below(2) as usize),
     };

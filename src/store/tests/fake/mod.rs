@@ -3,8 +3,6 @@
 //! One [`Stream`] is shared by any number of connections ([`FakeLog`]), one for each jine of a test. Every call takes a little
 //! (paused) time, so that other tasks get between a question and its answer.
 
-#![allow(dead_code, unused_imports)]
-
 mod fault;
 mod follow;
 mod log;
