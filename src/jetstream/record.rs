@@ -35,8 +35,8 @@ pub(super) const KEY_HEADER: &str = "Jine-Key";
 pub(super) const KV_OPERATION: &str = "KV-Operation";
 pub(super) const KV_DELETE: &str = "DEL";
 
-/// The longest key that can be written, in bytes: in base64 it must fit the server's 64 KiB of headers.
-pub(super) const MAX_KEY_BYTES: usize = 32 * 1024;
+/// In base64 the longest key fits the server's 64 KiB of headers.
+pub(super) use crate::store::log::MAX_KEY_BYTES;
 
 /// The version of the header. A reader refuses what it does not know.
 const VERSION: &str = "1";

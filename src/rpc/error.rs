@@ -80,6 +80,8 @@ fn of_store(error: &store::Error) -> (Code, &'static str) {
         NoSpace => (ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
         Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
         TooManyMessages => (InvalidArgument, "etcdserver: too many operations in txn request"),
+        // etcd takes any key that its request limit takes, and says this of a longer one.
+        KeyTooLong => (InvalidArgument, "etcdserver: request is too large"),
         TimedOut => (Unavailable, "etcdserver: request timed out"),
         NoLeader => (Unavailable, "etcdserver: no leader"),
         Stopped => (Unavailable, "etcdserver: server stopped"),

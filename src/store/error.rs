@@ -15,6 +15,9 @@ pub enum Error {
     /// More than one atomic group of the log can take.
     #[error("the transaction does not fit one group of the log")]
     TooManyMessages,
+    /// Longer than [`super::log::MAX_KEY_BYTES`].
+    #[error("a key is too long for the log")]
+    KeyTooLong,
     /// No answer from the log in time; the request may have been executed or not.
     #[error("request timed out")]
     TimedOut,

@@ -27,6 +27,9 @@ pub struct EntryId {
     pub counter: u64,
 }
 
+/// The longest key that a log has to carry.
+pub const MAX_KEY_BYTES: usize = 32 * 1024;
+
 /// What every message of ours says about itself, so that any reader can tell whether it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {

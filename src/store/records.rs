@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::log::Record;
+use super::log::{MAX_KEY_BYTES, Record};
 use crate::state::{Entry, Op, Revision, Sequence, TOMBSTONE_OVERHEAD};
 
 /// The records of an entry, in order; `max_bytes` is the most value that one message holds. (Lists of keys were cut by the plan.)
@@ -41,6 +41,11 @@ fn split_op(op: &Op, revision: Revision, max_bytes: usize, records: &mut Vec<Rec
         Op::AlarmRaise(alarm) => records.push(Record::AlarmRaise(*alarm)),
         Op::AlarmDisarm(alarm) => records.push(Record::AlarmDisarm(*alarm)),
     }
+}
+
+/// Only what puts a key can have one: others name keys that are there.
+pub fn has_too_long_a_key(record: &Record) -> bool {
+    matches!(record, Record::Put { key, .. } if key.len() > MAX_KEY_BYTES)
 }
 
 /// Roughly what a record takes on the wire, for bounding groups.

@@ -64,6 +64,10 @@ impl<L: Log> Engine<L> {
 
     fn add(&mut self, write: Write, entry: &Entry, response: Response, traits: &Traits) -> Option<Write> {
         let records = records::split(entry, traits.max_record_bytes);
+        if records.iter().any(records::has_too_long_a_key) {
+            write.answer(Err(Error::KeyTooLong));
+            return None;
+        }
         if records.len() > traits.max_group_messages {
             write.answer(Err(Error::TooManyMessages));
             return None;
