@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // a test ends there, as it should
 
 mod cli;
+mod faults;
+mod hostile;
 mod jetstream;
 mod layering;
 mod nats_server;

@@ -4,13 +4,16 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
+use super::client::Client;
 use super::{eventually, tool};
 
 /// Runs until it is told to stop; killed when dropped.
 pub(crate) struct Jine {
     child: Child,
     log: Arc<Mutex<String>>,
+    logged: Option<JoinHandle<()>>,
 }
 
 /// The program with nothing of the environment's configuration.
@@ -32,6 +35,13 @@ pub(crate) fn embedded(data: &Path) -> Command {
     command
 }
 
+/// On a NATS that others run.
+pub(crate) fn external(endpoint: &str) -> Command {
+    let mut command = command();
+    command.args(["--endpoint", endpoint, "--listen-address", "127.0.0.1:0", "--metrics-bind-address", "0"]);
+    command
+}
+
 /// Runs to its end; the exit code and what it has printed, errors first.
 pub(crate) fn finish(command: &mut Command) -> (i32, String) {
     let output = command.stdin(Stdio::null()).output().unwrap();
@@ -44,14 +54,14 @@ impl Jine {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (pipe, shared) = (child.stderr.take().unwrap(), log.clone());
-        std::thread::spawn(move || {
+        let logged = std::thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
                 let mut log = shared.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        Jine { child, log }
+        Jine { child, log, logged: Some(logged) }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -73,6 +83,11 @@ impl Jine {
             None
         });
         self
+    }
+
+    /// A client of it, once it serves.
+    pub(crate) fn client(&mut self) -> Client {
+        Client::new(&self.address())
     }
 
     /// Where it serves etcd clients, once it does.
@@ -99,7 +114,11 @@ impl Jine {
     }
 
     pub(crate) fn end(&mut self) -> Option<i32> {
-        eventually("the end of jine", || self.child.try_wait().unwrap()).code()
+        let status = eventually("the end of jine", || self.child.try_wait().unwrap());
+        if let Some(logged) = self.logged.take() {
+            eventually("the end of its log", || logged.is_finished().then_some(()));
+        }
+        status.code()
     }
 }
 
@@ -107,8 +126,11 @@ impl Drop for Jine {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log();
         if std::thread::panicking() {
-            eprintln!("the log of jine:\n{}", self.log());
+            eprintln!("the log of jine:\n{log}");
+        } else {
+            assert!(!log.contains("panicked"), "jine panicked:\n{log}");
         }
     }
 }

@@ -141,6 +141,35 @@ impl NatsServer {
     pub(crate) async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("a connection")
     }
+
+    /// Asks JetStream's API, as an administrator does.
+    pub(crate) async fn api(&self, what: &str, body: Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.client().await.request(format!("$JS.API.{what}"), body.into()).await.expect("an answer");
+        serde_json::from_slice(&answer.payload).expect("JSON")
+    }
+
+    /// What the stream of jine's bucket is.
+    pub(crate) async fn stream(&self) -> Value {
+        self.api("STREAM.INFO.KV_jine", Value::Null).await
+    }
+
+    /// Changes settings of the stream of jine's bucket, as `nats stream edit` does.
+    pub(crate) async fn edit(&self, changes: Value) {
+        let mut config = self.stream().await["config"].clone();
+        for (name, value) in changes.as_object().expect("settings") {
+            config[name] = value.clone();
+        }
+        let answer = self.api("STREAM.UPDATE.KV_jine", config).await;
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+
+    /// A message in jine's bucket that no jine wrote, as `nats kv put` writes it.
+    pub(crate) async fn foreign_put(&self, key: &str, value: &str) {
+        let jetstream = async_nats::jetstream::new(self.client().await);
+        let subject = format!("$KV.jine.{key}");
+        jetstream.publish(subject, value.to_owned().into()).await.expect("sent").await.expect("stored");
+    }
 }
 
 impl Drop for NatsServer {
