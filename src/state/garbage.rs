@@ -139,6 +139,11 @@ impl State {
         garbage.iter().for_each(|garbage| self.garbage.collected(garbage));
     }
 
+    /// Whether there may be something to remove, also such as is not settled yet.
+    pub fn has_garbage(&self) -> bool {
+        !self.garbage.pending.is_empty() || !self.unsettled.is_empty()
+    }
+
     /// How many targets have something to remove.
     pub fn garbage_len(&self) -> usize {
         self.garbage.pending.len()

@@ -118,7 +118,7 @@ impl<L: Log + Peers> Claimer<L> {
     }
 
     fn is_lessor_needed(&self) -> bool {
-        !self.shared.lessor().is_empty() || self.shared.state().garbage_len() > 0
+        !self.shared.lessor().is_empty() || self.shared.state().has_garbage()
     }
 
     async fn is_there(&self, lessor: Option<SessionId>) -> bool {

@@ -49,7 +49,7 @@ impl<L: Log> Compactor<L> {
         let mut compacted = self.shared.compacted.subscribe();
         let mut claimed = self.shared.claimed.subscribe();
         let mut rounds = Rounds::default();
-        let mut done = if self.shared.state().garbage_len() == 0 { *compacted.borrow() } else { Revision::ZERO };
+        let mut done = if self.shared.state().has_garbage() { Revision::ZERO } else { *compacted.borrow() };
         self.done.send_replace(done);
         loop {
             let wanted = *compacted.borrow_and_update();
