@@ -6,6 +6,7 @@
 mod auth;
 mod call;
 mod cluster;
+mod connection;
 mod convert;
 mod error;
 mod gate;
