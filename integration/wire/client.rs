@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
 use jine::pb::etcdserverpb::auth_client::AuthClient;
 use jine::pb::etcdserverpb::cluster_client::ClusterClient;
 use jine::pb::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -15,6 +15,7 @@ use jine::pb::etcdserverpb::watch_request::RequestUnion;
 use jine::pb::etcdserverpb::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
@@ -25,18 +26,23 @@ pub(super) struct Client {
     pub(super) maintenance: MaintenanceClient<Channel>,
     pub(super) cluster: ClusterClient<Channel>,
     pub(super) auth: AuthClient<Channel>,
+    pub(super) channel: Channel,
     watch: WatchClient<Channel>,
 }
 
 impl Client {
     pub(super) async fn connect(url: &str) -> Client {
-        let channel = Channel::from_shared(url.to_owned()).unwrap().connect().await.unwrap();
+        Client::over(Channel::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
+    }
+
+    pub(super) fn over(channel: Channel) -> Client {
         Client {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             lease: LeaseClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
             cluster: ClusterClient::new(channel.clone()),
             auth: AuthClient::new(channel.clone()),
+            channel: channel.clone(),
             watch: WatchClient::new(channel).max_decoding_message_size(usize::MAX),
         }
     }
@@ -71,6 +77,14 @@ impl Client {
 
     pub(super) async fn grant(&mut self, ttl: i64) -> i64 {
         self.lease.lease_grant(LeaseGrantRequest { ttl, id: 0 }).await.unwrap().into_inner().id
+    }
+
+    /// A unary call with a message that need not be one.
+    pub(super) async fn raw(&mut self, path: &'static str, message: Bytes) -> Result<(), Status> {
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        grpc.ready().await.unwrap();
+        let request = tonic::Request::new(message);
+        grpc.unary(request, tonic::codegen::http::uri::PathAndQuery::from_static(path), Raw).await.map(drop)
     }
 
     pub(super) async fn watch(&mut self) -> Watch {
@@ -228,5 +242,44 @@ pub(super) fn compare(key: impl Into<Bytes>, result: CompareResult, operand: Tar
         target: target as i32,
         target_union: Some(operand),
         range_end: Bytes::new(),
+    }
+}
+
+/// Messages as they are sent; answers are not looked at.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = ();
+    type Encoder = Raw;
+    type Decoder = Raw;
+
+    fn encoder(&mut self) -> Raw {
+        Raw
+    }
+
+    fn decoder(&mut self) -> Raw {
+        Raw
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        buffer.advance(buffer.remaining());
+        Ok(Some(()))
     }
 }

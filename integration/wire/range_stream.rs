@@ -16,6 +16,22 @@ behaviours! {
     errors_are_those_of_a_range
 }
 
+/// etcd goes on from the wrong key here. (Not asked of etcd.)
+#[tokio::test]
+async fn a_sort_target_without_an_order_means_nothing() {
+    let target = Target::jine();
+    let mut client = filled(&target, 100).await;
+    for i in (0..100).rev() {
+        client.put(format!("k{i:05}"), "new").await;
+    }
+    let request = RangeRequest { sort_target: SortTarget::Mod as i32, ..between("k", "l") };
+    let kvs: Vec<_> = read(&mut client, request).await.into_iter().flat_map(|message| message.kvs).collect();
+    assert_eq!(
+        kvs.iter().map(|kv| kv.key.clone()).collect::<Vec<_>>(),
+        (0..100).map(|i| format!("k{i:05}")).collect::<Vec<_>>()
+    );
+}
+
 async fn read(client: &mut Client, request: RangeRequest) -> Vec<RangeResponse> {
     let mut stream = client.kv.range_stream(request).await.unwrap().into_inner();
     let mut all = Vec::new();

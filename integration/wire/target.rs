@@ -11,7 +11,7 @@ use crate::support::{jine, tool};
 /// Stopped and removed when dropped.
 pub(super) struct Target {
     endpoint: String,
-    _process: Process,
+    process: Process,
     _data: TempDir,
 }
 
@@ -42,14 +42,27 @@ impl Target {
     }
 
     pub(super) fn jine() -> Target {
+        Target::jine_with(|jine| {
+            jine.args(["--listen-address", "127.0.0.1:0"]);
+        })
+    }
+
+    /// With an address to listen on, and whatever else.
+    pub(super) fn jine_with(arguments: impl FnOnce(&mut Command)) -> Target {
         let data = tempfile::tempdir().unwrap();
-        let mut jine = jine::embedded(data.path());
-        jine.args(["--watch-progress-notify-interval", "200ms"]);
+        let mut jine = jine::command();
+        jine.arg("--data-dir").arg(data.path()).arg("--nats-server").arg(tool("nats-server"));
+        jine.args(["--metrics-bind-address", "0", "--watch-progress-notify-interval", "200ms"]);
+        arguments(&mut jine);
         start(jine, data, "serving etcd clients", "address=")
     }
 
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.0.id()
     }
 
     pub(super) async fn client(&self) -> Client {
@@ -74,7 +87,7 @@ fn start(mut command: Command, data: TempDir, ready: &str, before: &str) -> Targ
     };
     // The pipe must not fill up.
     std::thread::spawn(move || lines.for_each(drop));
-    Target { endpoint, _process: process, _data: data }
+    Target { endpoint, process, _data: data }
 }
 
 /// Makes a test of each function for each target.

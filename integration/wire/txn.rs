@@ -195,6 +195,8 @@ async fn answers_have_headers_of_their_own(target: &Target) {
 
 async fn a_put_and_a_delete_from_a_key_on_take_their_turn(target: &Target) {
     let mut client = target.client().await;
+    let mut watch = client.watch().await;
+    watch.create(WatchCreateRequest { prev_kv: true, ..watch_all() }).await;
     let delete =
         op(Op::RequestDeleteRange(DeleteRangeRequest { key: "a".into(), range_end: b"\0"[..].into(), prev_kv: true }));
     let response = client.txn(TxnRequest { success: vec![put_op("b", "1"), delete], ..Default::default() }).await;
@@ -202,4 +204,8 @@ async fn a_put_and_a_delete_from_a_key_on_take_their_turn(target: &Target) {
     assert_eq!((deleted.deleted, deleted.prev_kvs.len()), (1, 1));
     assert_eq!(client.get("b").await, None);
     assert_eq!(revision(&response.header), 2);
+    // What was before is what was before the revision.
+    let events = watch.events(2).await;
+    assert_eq!(events.iter().map(shape).collect::<Vec<_>>(), ["PUT b@2", "DELETE b@2"]);
+    assert!(events.iter().all(|event| event.prev_kv.is_none()));
 }

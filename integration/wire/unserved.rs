@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{Buf, BufMut};
+use bytes::Bytes;
 use jine::pb;
 use jine::rpc::unserved::UNSERVED;
 use prost::Message;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request};
 
+use super::client::Raw;
 use super::target::Target;
 
 #[tokio::test]
@@ -56,46 +56,7 @@ fn methods() -> BTreeSet<String> {
 async fn call(channel: Channel, path: &str) -> Result<(), (Code, String)> {
     let mut grpc = Grpc::new(channel);
     grpc.ready().await.unwrap();
-    let requests = Request::new(tokio_stream::once(()));
-    let answer = grpc.streaming(requests, path.parse().unwrap(), Empty).await;
+    let requests = Request::new(tokio_stream::once(Bytes::new()));
+    let answer = grpc.streaming(requests, path.parse().unwrap(), Raw).await;
     answer.map(drop).map_err(|status| (status.code(), status.message().to_owned()))
-}
-
-/// Messages of no content.
-#[derive(Clone, Copy, Default)]
-struct Empty;
-
-impl Codec for Empty {
-    type Encode = ();
-    type Decode = ();
-    type Encoder = Empty;
-    type Decoder = Empty;
-
-    fn encoder(&mut self) -> Empty {
-        Empty
-    }
-
-    fn decoder(&mut self) -> Empty {
-        Empty
-    }
-}
-
-impl Encoder for Empty {
-    type Item = ();
-    type Error = Status;
-
-    fn encode(&mut self, _: (), buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&[]);
-        Ok(())
-    }
-}
-
-impl Decoder for Empty {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        buffer.advance(buffer.remaining());
-        Ok(Some(()))
-    }
 }

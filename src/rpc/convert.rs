@@ -1,7 +1,7 @@
 //! Between what stands on the wire and what the state machine is asked and answers.
 //!
-//! Requests are validated before they come here. Keys and values of writes are copied: they would otherwise keep the whole
-//! read buffer they arrived in alive for as long as the store holds them. Everything else shares its bytes.
+//! Requests are validated before they come here. Nothing is copied: keys and values share the bytes they arrived in, and
+//! those of the store on their way out.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ pub(super) fn range_request(request: pb::RangeRequest) -> Result<state::RangeReq
 
 pub(super) fn put_request(request: pb::PutRequest) -> state::PutRequest {
     state::PutRequest {
-        key: Bytes::copy_from_slice(&request.key),
-        value: Bytes::copy_from_slice(&request.value),
+        key: request.key,
+        value: request.value,
         lease: LeaseId(request.lease),
         prev_kv: request.prev_kv,
         ignore_value: request.ignore_value,
@@ -68,10 +68,7 @@ pub(super) fn put_request(request: pb::PutRequest) -> state::PutRequest {
 }
 
 pub(super) fn delete_range_request(request: pb::DeleteRangeRequest) -> state::DeleteRangeRequest {
-    state::DeleteRangeRequest {
-        range: key_range(Bytes::copy_from_slice(&request.key), request.range_end),
-        prev_kv: request.prev_kv,
-    }
+    state::DeleteRangeRequest { range: key_range(request.key, request.range_end), prev_kv: request.prev_kv }
 }
 
 pub(super) fn txn_request(request: pb::TxnRequest) -> Result<state::TxnRequest, Error> {
@@ -92,23 +89,27 @@ fn request_op(op: pb::RequestOp) -> Result<state::RequestOp, Error> {
     })
 }
 
-/// None where the compare holds whatever the store has: etcd takes a comparison that it does not know for true.
+/// None where the compare holds whatever the store has: etcd takes a comparison that it does not know for true, except
+/// of the value of a key that is not there.
 fn compare(compare: pb::Compare) -> Option<state::Compare> {
-    let result = match CompareResult::try_from(compare.result) {
-        Ok(CompareResult::Equal) => state::CompareResult::Equal,
-        Ok(CompareResult::NotEqual) => state::CompareResult::NotEqual,
-        Ok(CompareResult::Greater) => state::CompareResult::Greater,
-        Ok(CompareResult::Less) => state::CompareResult::Less,
-        Err(_) => return None,
-    };
+    use state::{CompareResult as R, CompareTarget as T};
     let range = key_range(compare.key, compare.range_end);
-    match compare_target(compare.target, compare.target_union) {
-        Some(target) => Some(state::Compare { range, result, target }),
-        // An unknown target is equal to everything; no key's version is below zero.
-        None if result == state::CompareResult::Equal => None,
-        None => {
-            Some(state::Compare { range, result: state::CompareResult::Less, target: state::CompareTarget::Version(0) })
-        }
+    let target = compare_target(compare.target, compare.target_union);
+    let result = match CompareResult::try_from(compare.result) {
+        Ok(CompareResult::Equal) => Some(R::Equal),
+        Ok(CompareResult::NotEqual) => Some(R::NotEqual),
+        Ok(CompareResult::Greater) => Some(R::Greater),
+        Ok(CompareResult::Less) => Some(R::Less),
+        Err(_) => None,
+    };
+    match (result, target) {
+        (Some(result), Some(target)) => Some(state::Compare { range, result, target }),
+        // The key must be there.
+        (None, Some(T::Value(_))) => Some(state::Compare { range, result: R::Greater, target: T::Version(0) }),
+        // What it does not know is equal to everything.
+        (None, _) | (Some(R::Equal), None) => None,
+        // No key's version is below zero.
+        (Some(_), None) => Some(state::Compare { range, result: R::Less, target: T::Version(0) }),
     }
 }
 

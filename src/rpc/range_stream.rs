@@ -13,7 +13,7 @@ use tonic::codegen::BoxStream;
 use super::call::Call;
 use super::convert;
 use crate::pb::etcdserverpb::{RangeResponse, RangeStreamResponse};
-use crate::state::{KeyRange, KeyValue, RangeRequest, Revision};
+use crate::state::{KeyRange, KeyValue, RangeRequest, Revision, SortTarget};
 use crate::store::Consistency;
 
 /// Keys in the first message, as etcd has it.
@@ -25,6 +25,9 @@ const KEY_OVERHEAD: usize = 64;
 
 pub(super) fn new(call: Call, request: RangeRequest, consistency: Consistency) -> BoxStream<RangeStreamResponse> {
     let limit = if request.limit == 0 { i64::MAX } else { request.limit };
+    // A target without an order is let through, and must not mean anything: pages are found one after the other by key.
+    // (etcd sorts each of its chunks by it and then goes on from the wrong key.)
+    let request = RangeRequest { sort_target: SortTarget::Key, ..request };
     let reading =
         Reading { call, limit, request, consistency, sent: 0, pinned: None, page: VecDeque::new(), more: true };
     Box::pin(try_unfold(Some(reading), |reading| async move {

@@ -107,7 +107,23 @@ impl State {
         if kv.mod_revision <= self.compacted {
             self.settle_key(&kv.key);
         }
-        (kv.mod_revision >= self.compacted).then(|| Arc::new(Event { kind, kv, prev }))
+        if kv.mod_revision < self.compacted {
+            return None;
+        }
+        let prev = self.before_revision(&kv, prev);
+        Some(Arc::new(Event { kind, kv, prev }))
+    }
+
+    /// What stood there at the revision before, for a key that was not created now. That is `prev`, unless the transaction
+    /// changes the key more than once.
+    fn before_revision(&self, kv: &KeyValue, prev: Option<Arc<KeyValue>>) -> Option<Arc<KeyValue>> {
+        match prev {
+            _ if kv.create_revision == kv.mod_revision => None,
+            Some(prev) if prev.mod_revision == kv.mod_revision => {
+                self.index.get(&kv.key)?.at(Revision(kv.mod_revision.0 - 1)).cloned()
+            }
+            prev => prev,
+        }
     }
 
     /// Puts it into the index, and returns it with what was the current version before.

@@ -207,7 +207,8 @@ impl Model {
         }
         let prev = prev.map(Arc::new);
         draft.keys.insert(put.key.clone(), kv.clone());
-        draft.events.push(Event { kind: EventKind::Put, kv: Arc::new(kv), prev: prev.clone() });
+        let seen = if kv.version == 1 { None } else { self.before(&put.key) };
+        draft.events.push(Event { kind: EventKind::Put, kv: Arc::new(kv), prev: seen });
         PutResponse { revision, prev_kv: if put.prev_kv { prev } else { None } }
     }
 
@@ -224,8 +225,13 @@ impl Model {
     fn delete_key(&self, draft: &mut Draft, key: &Bytes) -> Arc<KeyValue> {
         let prev = Arc::new(draft.keys.remove(key).expect("a key that exists"));
         let kv = KeyValue { key: key.clone(), mod_revision: Revision(self.revision() + 1), ..KeyValue::default() };
-        draft.events.push(Event { kind: EventKind::Delete, kv: Arc::new(kv), prev: Some(prev.clone()) });
+        draft.events.push(Event { kind: EventKind::Delete, kv: Arc::new(kv), prev: self.before(key) });
         prev
+    }
+
+    /// What watchers see as the version before: that of the revision before, whatever else the transaction does.
+    fn before(&self, key: &Bytes) -> Option<Arc<KeyValue>> {
+        self.now().get(key).cloned().map(Arc::new)
     }
 
     pub(super) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
