@@ -8,6 +8,7 @@ use super::client::*;
 use super::target::{Target, behaviours};
 
 behaviours! {
+    leases_are_listed_as_they_will_expire
     a_lease_can_be_granted_once
     a_lease_is_no_revision
     a_time_to_live_that_is_too_long_is_refused
@@ -137,4 +138,13 @@ async fn leases_are_listed(target: &Target) {
         client.lease.lease_grant(LeaseGrantRequest { id, ttl: 100 }).await.unwrap();
     }
     assert_eq!(list(&mut client).await, (vec![3, 5], 1));
+}
+
+async fn leases_are_listed_as_they_will_expire(target: &Target) {
+    let mut client = target.client().await;
+    for (id, ttl) in [(1, 300), (2, 100), (3, 200)] {
+        client.lease.lease_grant(LeaseGrantRequest { id, ttl }).await.unwrap();
+    }
+    let listed = client.lease.lease_leases(LeaseLeasesRequest {}).await.unwrap().into_inner().leases;
+    assert_eq!(listed.iter().map(|lease| lease.id).collect::<Vec<_>>(), [2, 3, 1]);
 }

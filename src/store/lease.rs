@@ -72,9 +72,13 @@ impl Store {
         }))
     }
 
+    /// Those that are due first come first, as etcd lists them.
     pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
         self.fence().await?;
-        Ok(self.served_state()?.leases().map(|(id, _)| id).collect())
+        let mut leases: Vec<_> = self.served_state()?.leases().map(|(id, _)| id).collect();
+        let lessor = self.inner.shared.lessor();
+        leases.sort_by_cached_key(|id| lessor.deadline(*id));
+        Ok(leases)
     }
 
     /// What the lessor says of a lease: here, if it is this process, or over there. Sees to it that there is one.

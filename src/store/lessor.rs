@@ -116,6 +116,11 @@ impl Lessor {
         Some(timer.deadline.saturating_duration_since(now).as_secs() as i64)
     }
 
+    /// When a lease is due, as far as it is known here.
+    pub fn deadline(&self, id: LeaseId) -> Option<Instant> {
+        self.leases.get(&id).map(|timer| timer.deadline)
+    }
+
     /// When the next lease is due here, if this process is the lessor.
     pub fn next_due(&self) -> Option<Instant> {
         self.due.first().filter(|_| self.mine).map(|(deadline, _)| *deadline)
