@@ -11,6 +11,7 @@ behaviours! {
     ends_name_keys
     a_limit_leaves_the_count_alone
     keys_only_leaves_out_values
+    keys_only_tells_leases_only_where_values_are_sorted_by
     count_only_leaves_out_keys
     old_revisions_can_be_read
     any_field_can_be_sorted_by
@@ -144,4 +145,14 @@ async fn a_stale_read_is_answered_too(target: &Target) {
     let mut client = three(target).await;
     let response = client.range(RangeRequest { serializable: true, ..all() }).await;
     assert_eq!((response.kvs.len(), revision(&response.header)), (3, 5));
+}
+
+async fn keys_only_tells_leases_only_where_values_are_sorted_by(target: &Target) {
+    let mut client = target.client().await;
+    let lease = client.grant(1000).await;
+    client.kv.put(PutRequest { key: "a".into(), lease, ..Default::default() }).await.unwrap();
+    let bare = client.range(RangeRequest { keys_only: true, ..one("a") }).await;
+    assert_eq!(bare.kvs[0].lease, 0);
+    let by_value = RangeRequest { sort_target: SortTarget::Value as i32, keys_only: true, ..one("a") };
+    assert_eq!(client.range(by_value).await.kvs[0].lease, lease);
 }

@@ -5,11 +5,14 @@ use jine::pb::etcdserverpb::compare::{CompareResult, TargetUnion};
 use jine::pb::etcdserverpb::request_op::Request as Op;
 use jine::pb::etcdserverpb::response_op::Response;
 use jine::pb::etcdserverpb::*;
+use tonic::Code;
 
 use super::client::*;
 use super::target::{Target, behaviours};
 
 behaviours! {
+    an_unknown_comparison_matches_all_but_the_value_of_a_missing_key
+    a_revision_below_zero_is_compacted_in_a_transaction
     all_writes_are_one_revision
     a_read_sees_the_writes_before_it
     reading_takes_no_revision
@@ -208,4 +211,31 @@ async fn a_put_and_a_delete_from_a_key_on_take_their_turn(target: &Target) {
     let events = watch.events(2).await;
     assert_eq!(events.iter().map(shape).collect::<Vec<_>>(), ["PUT b@2", "DELETE b@2"]);
     assert!(events.iter().all(|event| event.prev_kv.is_none()));
+}
+
+async fn a_revision_below_zero_is_compacted_in_a_transaction(target: &Target) {
+    let mut client = target.client().await;
+    client.put("a", "1").await;
+    let below = |revision| RangeRequest { revision, ..one("a") };
+    let txn = |revision| TxnRequest { success: vec![op(Op::RequestRange(below(revision)))], ..Default::default() };
+    assert_eq!(client.range(below(-7)).await.count, 1);
+    // A store that was never compacted is at -1 in etcd.
+    assert_eq!(client.txn(txn(-1)).await.responses.len(), 1);
+    let refused = (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted".to_owned());
+    assert_eq!(said(client.kv.txn(txn(-2)).await), refused);
+    client.compact(2).await;
+    assert_eq!(said(client.kv.txn(txn(-1)).await), refused);
+    assert_eq!(client.range(below(-1)).await.count, 1);
+}
+
+async fn an_unknown_comparison_matches_all_but_the_value_of_a_missing_key(target: &Target) {
+    let mut client = target.client().await;
+    client.put("there", "1").await;
+    let mut holds = async |key: &'static str, operand: TargetUnion| {
+        let compare = Compare { result: 17, ..compare(key, CompareResult::Equal, operand) };
+        client.txn(TxnRequest { compare: vec![compare], ..Default::default() }).await.succeeded
+    };
+    assert!(holds("there", TargetUnion::Value("2".into())).await);
+    assert!(holds("missing", TargetUnion::Version(7)).await);
+    assert!(!holds("missing", TargetUnion::Value("".into())).await);
 }

@@ -14,7 +14,7 @@ use crate::pb::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion
 use crate::pb::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::pb::etcdserverpb::{request_op, response_op};
 use crate::pb::mvccpb;
-use crate::state::{self, KeyRange, KeyValue, LeaseId, Revision};
+use crate::state::{self, Content, KeyRange, KeyValue, LeaseId, Revision};
 
 /// etcd's way to name keys: no end is one key, `\0` is all from the key on.
 pub(super) fn key_range(key: Bytes, range_end: Bytes) -> KeyRange {
@@ -25,7 +25,14 @@ pub(super) fn key_range(key: Bytes, range_end: Bytes) -> KeyRange {
     }
 }
 
+/// A range of its own: below zero means the current revision, as zero does.
 pub(super) fn range_request(request: pb::RangeRequest) -> Result<state::RangeRequest, Error> {
+    let request = inner_range_request(request)?;
+    Ok(state::RangeRequest { revision: request.revision.max(Revision::ZERO), ..request })
+}
+
+/// A range in a transaction, where etcd takes a revision below zero for a compacted one.
+fn inner_range_request(request: pb::RangeRequest) -> Result<state::RangeRequest, Error> {
     let sort_order = match SortOrder::try_from(request.sort_order) {
         Ok(SortOrder::None) => state::SortOrder::None,
         Ok(SortOrder::Ascend) => state::SortOrder::Ascend,
@@ -42,9 +49,9 @@ pub(super) fn range_request(request: pb::RangeRequest) -> Result<state::RangeReq
     };
     Ok(state::RangeRequest {
         range: key_range(request.key, request.range_end),
-        // Below zero means the same as zero: no limit, the current revision.
+        // Below zero means the same as zero: no limit.
         limit: request.limit.max(0),
-        revision: Revision(request.revision.max(0)),
+        revision: Revision(request.revision),
         sort_target,
         sort_order,
         keys_only: request.keys_only,
@@ -82,7 +89,7 @@ pub(super) fn txn_request(request: pb::TxnRequest) -> Result<state::TxnRequest, 
 fn request_op(op: pb::RequestOp) -> Result<state::RequestOp, Error> {
     use request_op::Request;
     Ok(match op.request.ok_or(Error::EmptyOperation)? {
-        Request::RequestRange(request) => state::RequestOp::Range(range_request(request)?),
+        Request::RequestRange(request) => state::RequestOp::Range(inner_range_request(request)?),
         Request::RequestPut(request) => state::RequestOp::Put(put_request(request)),
         Request::RequestDeleteRange(request) => state::RequestOp::DeleteRange(delete_range_request(request)),
         Request::RequestTxn(request) => state::RequestOp::Txn(txn_request(request)?),
@@ -145,8 +152,13 @@ fn key_without_value(kv: &KeyValue) -> mvccpb::KeyValue {
     }
 }
 
-pub(super) fn key_values(kvs: &[Arc<KeyValue>], keys_only: bool) -> Vec<mvccpb::KeyValue> {
-    kvs.iter().map(|kv| if keys_only { key_without_value(kv) } else { key_value(kv) }).collect()
+pub(super) fn key_values(kvs: &[Arc<KeyValue>], content: Content) -> Vec<mvccpb::KeyValue> {
+    let of = |kv: &Arc<KeyValue>| match content {
+        Content::Whole => key_value(kv),
+        Content::WithoutValue => key_without_value(kv),
+        Content::WithoutValueAndLease => mvccpb::KeyValue { lease: 0, ..key_without_value(kv) },
+    };
+    kvs.iter().map(of).collect()
 }
 
 pub(super) fn event(event: &state::Event, prev_kv: bool) -> mvccpb::Event {
@@ -164,7 +176,7 @@ pub(super) fn event(event: &state::Event, prev_kv: bool) -> mvccpb::Event {
 pub(super) fn range_response(response: state::RangeResponse, header: Option<pb::ResponseHeader>) -> pb::RangeResponse {
     pb::RangeResponse {
         header,
-        kvs: key_values(&response.kvs, response.keys_only),
+        kvs: key_values(&response.kvs, response.content),
         more: response.more,
         count: response.count,
     }
@@ -178,7 +190,11 @@ pub(super) fn delete_range_response(
     response: state::DeleteRangeResponse,
     header: Option<pb::ResponseHeader>,
 ) -> pb::DeleteRangeResponse {
-    pb::DeleteRangeResponse { header, deleted: response.deleted, prev_kvs: key_values(&response.prev_kvs, false) }
+    pb::DeleteRangeResponse {
+        header,
+        deleted: response.deleted,
+        prev_kvs: key_values(&response.prev_kvs, Content::Whole),
+    }
 }
 
 pub(super) fn txn_response(response: state::TxnResponse, header: Option<pb::ResponseHeader>) -> pb::TxnResponse {
@@ -244,9 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_only_leaves_out_values_and_nothing_else() {
-        let kv = KeyValue { key: "k".into(), value: "v".into(), version: 3, ..Default::default() };
-        let [sent] = key_values(&[Arc::new(kv)], true).try_into().unwrap();
-        assert_eq!((sent.key.as_ref(), sent.value.as_ref(), sent.version), (&b"k"[..], &b""[..], 3));
+    fn keys_only_leaves_out_values_and_leases() {
+        let lease = LeaseId(5);
+        let kv = KeyValue { key: "k".into(), value: "v".into(), version: 3, lease, ..Default::default() };
+        let kvs = [Arc::new(kv)];
+        let [sent] = key_values(&kvs, Content::WithoutValueAndLease).try_into().unwrap();
+        assert_eq!((sent.key.as_ref(), sent.value.as_ref(), sent.version, sent.lease), (&b"k"[..], &b""[..], 3, 0));
+        let [sent] = key_values(&kvs, Content::WithoutValue).try_into().unwrap();
+        assert_eq!((sent.value.as_ref(), sent.lease), (&b""[..], 5));
     }
 }

@@ -63,7 +63,7 @@ impl Reading {
         let kvs = self.take_chunk();
         self.sent += kvs.len() as i64;
         let mut message =
-            RangeResponse { kvs: convert::key_values(&kvs, self.request.keys_only), ..Default::default() };
+            RangeResponse { kvs: convert::key_values(&kvs, self.request.content()), ..Default::default() };
 
         let done = self.page.is_empty() && (!self.more || self.sent == self.limit);
         if done && let Some((revision, count)) = self.pinned {

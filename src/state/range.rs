@@ -116,7 +116,7 @@ pub(super) fn assemble<'a>(
     versions: impl Iterator<Item = &'a Arc<KeyValue>>,
     count: impl FnOnce() -> i64,
 ) -> RangeResponse {
-    let mut response = RangeResponse { revision, keys_only: request.keys_only, ..RangeResponse::default() };
+    let mut response = RangeResponse { revision, content: request.content(), ..RangeResponse::default() };
     if request.count_only {
         response.count = count();
         return response;

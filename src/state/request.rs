@@ -69,7 +69,29 @@ pub struct RangeResponse {
     pub kvs: Vec<Arc<KeyValue>>,
     pub count: i64,
     pub more: bool,
-    pub keys_only: bool,
+    /// What the caller leaves out.
+    pub content: Content,
+}
+
+/// What is told of the keys that are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    #[default]
+    Whole,
+    WithoutValue,
+    /// etcd reads bare keys from its index, which does not know leases either.
+    WithoutValueAndLease,
+}
+
+impl RangeRequest {
+    /// Where values are sorted by they have to be read, and the leases with them.
+    pub fn content(&self) -> Content {
+        match (self.keys_only, self.sort_target) {
+            (false, _) => Content::Whole,
+            (true, SortTarget::Value) => Content::WithoutValue,
+            (true, _) => Content::WithoutValueAndLease,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -70,7 +70,7 @@ impl Store {
     }
 
     async fn range_in_pieces(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
-        let mut response = RangeResponse { keys_only: request.keys_only, ..RangeResponse::default() };
+        let mut response = RangeResponse { content: request.content(), ..RangeResponse::default() };
         let mut revision = request.revision;
         loop {
             let more = {

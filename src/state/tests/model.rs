@@ -258,7 +258,7 @@ pub(super) fn within(range: &KeyRange, key: &Bytes) -> bool {
 fn select(keys: &Snapshot, request: &RangeRequest, revision: Revision) -> RangeResponse {
     let mut kvs: Vec<_> = keys.values().filter(|kv| within(&request.range, &kv.key)).cloned().collect();
     let count = kvs.len() as i64;
-    let mut response = RangeResponse { revision, count, keys_only: request.keys_only, ..RangeResponse::default() };
+    let mut response = RangeResponse { revision, count, content: request.content(), ..RangeResponse::default() };
     if request.count_only {
         return response;
     }
