@@ -7,5 +7,6 @@ mod hostile;
 mod jetstream;
 mod layering;
 mod nats_server;
+mod oracle;
 mod support;
 mod wire;

@@ -10,7 +10,7 @@ mod maintenance;
 mod range;
 mod range_stream;
 mod same_answers;
-mod target;
+pub(crate) mod target;
 mod tls;
 mod transport;
 mod txn;

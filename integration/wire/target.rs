@@ -9,7 +9,7 @@ use super::client::Client;
 use crate::support::{jine, tool};
 
 /// Stopped and removed when dropped.
-pub(super) struct Target {
+pub(crate) struct Target {
     endpoint: String,
     process: Process,
     _data: TempDir,
@@ -27,18 +27,14 @@ impl Drop for Process {
 
 impl Target {
     pub(super) fn etcd() -> Target {
-        let data = tempfile::tempdir().unwrap();
-        let mut etcd = Command::new(tool("etcd"));
-        etcd.arg("--data-dir").arg(data.path()).args([
-            "--unsafe-no-fsync",
+        etcd_with(&[
             "--watch-progress-notify-interval",
             "200ms",
-        ]);
-        etcd.args(["--heartbeat-interval", "10", "--election-timeout", "100"]);
-        for flag in ["--listen-client-urls", "--advertise-client-urls", "--listen-peer-urls"] {
-            etcd.args([flag, "http://127.0.0.1:0"]);
-        }
-        start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
+            "--heartbeat-interval",
+            "10",
+            "--election-timeout",
+            "100",
+        ])
     }
 
     pub(super) fn jine() -> Target {
@@ -49,7 +45,7 @@ impl Target {
 
     /// With an address to listen on, and whatever else.
     pub(super) fn jine_with(arguments: impl FnOnce(&mut Command)) -> Target {
-        let data = tempfile::tempdir().unwrap();
+        let data = folder();
         let mut jine = jine::command();
         jine.arg("--data-dir").arg(data.path()).arg("--nats-server").arg(tool("nats-server"));
         jine.args(["--metrics-bind-address", "0", "--watch-progress-notify-interval", "200ms"]);
@@ -57,7 +53,19 @@ impl Target {
         start(jine, data, "serving etcd clients", "address=")
     }
 
-    pub(super) fn endpoint(&self) -> &str {
+    /// With its own defaults.
+    pub(crate) fn plain_etcd() -> Target {
+        etcd_with(&[])
+    }
+
+    /// With its own defaults.
+    pub(crate) fn plain_jine() -> Target {
+        let data = folder();
+        let jine = jine::embedded(data.path());
+        start(jine, data, "serving etcd clients", "address=")
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
@@ -68,6 +76,21 @@ impl Target {
     pub(super) async fn client(&self) -> Client {
         Client::connect(&format!("http://{}", self.endpoint)).await
     }
+}
+
+fn etcd_with(flags: &[&str]) -> Target {
+    let data = folder();
+    let mut etcd = Command::new(tool("etcd"));
+    etcd.arg("--data-dir").arg(data.path()).arg("--unsafe-no-fsync").args(flags);
+    for flag in ["--listen-client-urls", "--advertise-client-urls", "--listen-peer-urls"] {
+        etcd.args([flag, "http://127.0.0.1:0"]);
+    }
+    start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
+}
+
+/// In memory where there is such a place: what is asked here does not depend on the disk.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Runs a server until it logs a line with `ready`; the address stands behind `before` in it.
@@ -86,7 +109,11 @@ fn start(mut command: Command, data: TempDir, ready: &str, before: &str) -> Targ
         log.push('\n');
     };
     // The pipe must not fill up.
-    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok).filter(|line| line.starts_with("panic: ")) {
+            eprintln!("{line}");
+        }
+    });
     Target { endpoint, process, _data: data }
 }
 
