@@ -67,7 +67,7 @@ async fn write_and_watch(client: &Client, keys: &[Bytes]) {
     let events = watch.events(keys.len()).await.unwrap();
     for (event, key) in events.iter().zip(keys) {
         let kv = event.kv.as_ref().unwrap();
-        assert!(&kv.key == key && kv.value == value(key), "{:?}", short(key));
+        assert!(kv.key == *key && kv.value == value(key), "{:?}", short(key));
     }
 }
 
@@ -95,7 +95,7 @@ async fn holds(client: &Client, keys: &[Bytes]) {
     let (found, _) = client.all().await.unwrap();
     assert_eq!(found.len(), keys.len());
     for (kv, key) in found.iter().zip(keys) {
-        assert!(&kv.key == key && kv.value == value(key), "{:?} for {:?}", short(&kv.key), short(key));
+        assert!(kv.key == *key && kv.value == value(key), "{:?} for {:?}", short(&kv.key), short(key));
     }
 }
 

@@ -1,5 +1,8 @@
 //! Opening stores on a fake stream and asking them simple things.
 
+// A toolbox, as the fake log is.
+#![allow(dead_code)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
