@@ -92,6 +92,10 @@ impl<L: Log> Engine<L> {
         self.follower = Some(self.log.follow(Sequence(1)).await?);
         let target = self.log.last().await?.max(info.last);
         self.read_to(target).await?;
+        if self.newest_checkpoint(genesis.cluster).await?.map(|newest| newest.at) != self.base {
+            // What was removed meanwhile may be missing in the history, which the fingerprint of a state does not show.
+            return Err(Trouble::Rebuild("a compaction has overtaken the reading".to_owned()));
+        }
         tracing::info!(
             sequence = %target, revision = %self.shared.state().revision(), foreign = self.reader.foreign,
             "the log is read"
