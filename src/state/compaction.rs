@@ -55,7 +55,8 @@ impl State {
     }
 }
 
-/// Whether something may have become superfluous by it. Where a put created its key, a delete before it has seen to that.
+/// Whether something may have become superfluous by it. Where a put created its key, a delete before it has seen to that. (An
+/// event's `prev` is of an earlier revision, and says nothing of a put of the same revision; the version does.)
 fn supersedes(event: &Event) -> bool {
-    event.kind == EventKind::Delete || event.prev.is_some()
+    event.kind == EventKind::Delete || event.prev.is_some() || event.kv.version > 1
 }
