@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::group::Origin;
-use super::resume::another_message;
+use super::resume::{TRY_AGAIN, another_message};
 use super::{Engine, Fatal, Trouble, Write};
 use crate::state::{Applied, RevisionEvents, Sequence};
 use crate::store::compactor::Checkpointed;
+use crate::store::error::Error;
 use crate::store::log::{Checkpoint, Content, Followed, Log, LogError, SessionId};
 use crate::store::reader::{Decided, Written};
 
@@ -86,8 +87,12 @@ impl<L: Log> Engine<L> {
     pub(super) fn ask_for_a_fence(&mut self) {
         let (false, Some(fence)) = (self.fence_asked, self.fence.clone()) else { return };
         self.fence_asked = true;
-        // Its outcome comes as a command.
-        tokio::spawn(async move { fence.pass().await });
+        // Its outcome comes as a command. It may fail in an outage, and what waits for it would wait for ever.
+        tokio::spawn(async move {
+            while !matches!(fence.pass().await, Ok(()) | Err(Error::Stopped)) {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        });
     }
 
     /// Everything up to `upto` is synced.

@@ -89,6 +89,7 @@ impl<L: Log> Engine<L> {
         self.reader = Reader::new(genesis.cluster, Sequence::ZERO, base);
         self.mark = None;
         self.unfenced.clear();
+        self.fence_asked = false;
         self.follower = Some(self.log.follow(Sequence(1)).await?);
         let target = self.log.last().await?.max(info.last);
         self.read_to(target).await?;
