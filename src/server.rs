@@ -157,8 +157,8 @@ impl Parts<'_> {
         if let Some(interval) = self.config.compact_interval {
             beside.spawn(compact::every(interval, store.clone()));
         }
-        beside.spawn(stage::tell_service(store.clone(), self.stage));
         systemd::ready();
+        beside.spawn(stage::tell_service(store.clone(), self.stage));
         let options = options::rpc(self.config, client_urls, router, calls);
         let served = rpc::serve(listeners, store.clone(), options, stop.cancelled()).await;
         beside.shutdown().await;
