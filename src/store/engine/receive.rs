@@ -53,6 +53,7 @@ impl<L: Log> Engine<L> {
         }
         let own = self.is_in_flight(&followed);
         self.unfenced.push_back(followed);
+        self.pass_removed()?;
         if !own {
             self.ask_for_a_fence();
         }
@@ -104,8 +105,19 @@ impl<L: Log> Engine<L> {
                 self.feed(followed)?;
             }
         }
+        self.pass_removed()?;
         if !self.unfenced.is_empty() {
             self.ask_for_a_fence();
+        }
+        Ok(())
+    }
+
+    /// Where the first message that waits stands behind a place that was fenced, all before it is received: what is missing was removed.
+    /// (Whoever waits for that place would otherwise keep the fence from being asked for that the message waits for.)
+    fn pass_removed(&mut self) -> Result<(), Trouble> {
+        let upto = self.fenced_upto;
+        if upto > self.reader.last() && self.unfenced.front().is_some_and(|first| place(first) > upto) {
+            self.feed(Followed::Reached(upto))?;
         }
         Ok(())
     }

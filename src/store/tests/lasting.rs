@@ -58,6 +58,25 @@ async fn b_slow(stream: &Stream) -> Node {
     open_on(log, 11).await
 }
 
+/// Rules 9 and 10: the fence names a place whose message is removed before the follower gets there.
+#[tokio::test(start_paused = true)]
+async fn a_fence_at_a_place_that_is_removed_is_passed() {
+    let stream = Stream::new();
+    let (a, b) = (open(&stream, 10).await, b_slow(&stream).await);
+    a.put("a", "1").await.unwrap();
+    b.get("a").await.unwrap();
+    stream.put_foreign();
+    let read = {
+        let store = b.store.clone();
+        tokio::spawn(async move { store.fence().await })
+    };
+    for_ms(10).await;
+    stream.remove(stream.last());
+    a.put("a", "2").await.unwrap();
+    assert_eq!(read.await.unwrap(), Ok(()));
+    assert_eq!(b.get("a").await, Ok(Some("2".into())));
+}
+
 /// Rule 3: what was planned while others' messages waited for a fence is planned again after them.
 #[tokio::test(start_paused = true)]
 async fn a_write_planned_while_others_wait_for_a_fence_is_planned_again() {
