@@ -77,7 +77,10 @@ async fn a_full_stream_can_be_freed_by_deletes_and_compaction() {
     let (server, _jine, client) = on_external().await;
     // Nothing waits for the disk in a replicated or synced bucket; here the server says nothing, and jine would wait four minutes.
     server.edit(json!({"max_bytes": 3_000_000})).await;
-    let writes = fill(&client, 100_000, false).await;
+    let mut writes = 0;
+    for size in [100_000, 10_000, 1_000, 100, 0] {
+        writes += fill(&client, size, false).await;
+    }
     let revision = 1 + writes as i64;
     client.delete("/full/1").await.unwrap();
     client.compact(revision, false).await.unwrap();

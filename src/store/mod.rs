@@ -14,6 +14,7 @@ mod open;
 mod read;
 mod reader;
 mod records;
+mod room;
 mod status;
 pub mod watch;
 mod write;

@@ -14,7 +14,7 @@ use super::compactor::Compactor;
 use super::engine::{Engine, EngineOptions, Fatal, Progress, Service, Shared};
 use super::fence::Fence;
 use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId};
-use super::{Inner, Store, status};
+use super::{Inner, Store, room, status};
 use crate::state::Revision;
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,7 @@ impl Store {
         tokio::spawn(Claimer { log: log.clone(), shared: shared.clone(), engine: engine.clone(), session }.run());
         let answerer = Answerer { log: log.clone(), shared: shared.clone(), fence: fence.clone(), engine, session };
         tokio::spawn(answerer.run());
+        tokio::spawn(room::look(log.clone(), shared.clone()));
         tokio::spawn(tell_progress(shared.clone(), options.progress_notify_interval));
 
         let inner = Inner {

@@ -59,6 +59,10 @@ impl Group {
         self.entries.is_empty() && self.readers.is_empty() && self.fences.is_empty()
     }
 
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn is_full(&self, traits: &Traits) -> bool {
         self.messages >= traits.max_group_messages || self.bytes >= MAX_GROUP_BYTES
     }

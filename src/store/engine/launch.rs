@@ -84,6 +84,7 @@ impl<L: Log> Engine<L> {
         let messages = self.stamp(&group, first);
         let last = on.plus(messages.len() as u64);
         let counters = &self.shared.counters;
+        self.shared.room.take(group.bytes());
         counters.groups.fetch_add(1, Ordering::Relaxed);
         counters.group_entries.fetch_add(group.entries.len() as u64, Ordering::Relaxed);
         let (log, to_send) = (self.log.clone(), messages.clone());

@@ -2,7 +2,7 @@
 
 use super::group::Origin;
 use super::{Engine, Write};
-use crate::state::{self, Entry, Limits, Planned, Response, View, plan};
+use crate::state::{self, Entry, Limits, Op, Planned, Response, View, plan};
 use crate::store::error::Error;
 use crate::store::log::{Log, Traits};
 use crate::store::records;
@@ -68,6 +68,13 @@ impl<L: Log> Engine<L> {
             write.answer(Err(Error::KeyTooLong));
             return None;
         }
+        if grows(entry) {
+            let bytes = records.iter().map(records::size).sum();
+            if !self.shared.room.has(bytes) {
+                write.answer(Err(Error::NoSpace));
+                return None;
+            }
+        }
         if records.len() > traits.max_group_messages {
             write.answer(Err(Error::TooManyMessages));
             return None;
@@ -111,4 +118,9 @@ impl<L: Log> Engine<L> {
             }
         });
     }
+}
+
+/// Whether the entry adds to what the store has to keep; what only takes away may use the room that is kept for it.
+fn grows(entry: &Entry) -> bool {
+    entry.ops.iter().any(|op| matches!(op, Op::Put { .. } | Op::LeaseGrant { .. }))
 }

@@ -79,6 +79,7 @@ impl<L: Log> Engine<L> {
     async fn replay(&mut self) -> Result<(), Trouble> {
         let info = self.log.info().await?;
         self.check_created(&info.created)?;
+        self.shared.room.note(&info);
         let genesis = self.genesis().await?;
         let base = self.newest_checkpoint(genesis.cluster).await?;
         self.base = base.as_ref().map(|base| base.at);

@@ -102,6 +102,7 @@ impl<L: Log> Engine<L> {
         self.log.reconnect().await?;
         let info = self.log.info().await?;
         self.check_created(&info.created)?;
+        self.shared.room.note(&info);
         self.check_length(&info, began)?;
         self.check_mark().await?;
         self.catch_up().await

@@ -12,6 +12,7 @@ use crate::state::{Revision, Sequence, State};
 use crate::store::error::Error;
 use crate::store::lessor::Lessor;
 use crate::store::log::{ClusterId, SessionId};
+use crate::store::room::Room;
 use crate::store::watch::Hub;
 
 /// Whether requests can be served.
@@ -64,6 +65,7 @@ pub struct Shared {
     /// Somebody needs a lessor.
     pub claim_needed: Notify,
     pub counters: Counters,
+    pub room: Room,
     cluster: AtomicU64,
     claim_place: AtomicU64,
     lessor: Mutex<Lessor>,
@@ -87,6 +89,7 @@ impl Shared {
             claim_needed: Notify::new(),
             claim_place: AtomicU64::new(0),
             counters: Counters::default(),
+            room: Room::default(),
             cluster: AtomicU64::new(0),
             lessor: Mutex::default(),
             writes,

@@ -1,0 +1,99 @@
+//! The room that is left in a log with a limit of its own.
+//!
+//! A full log could never be freed: deletes, compactions and checkpoints are messages too. So the last part of a limited log is kept
+//! for them, and what makes the store grow is refused a little before the server would refuse everything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::engine::{Service, Shared};
+use super::log::{Log, LogInfo};
+
+/// How often a limited log is asked for its size.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often a log without a limit is asked whether it has one now.
+const LOOK_UNLIMITED: Duration = Duration::from_secs(60);
+
+/// Of the limit, this part is kept for what frees room …
+const KEPT: u64 = 16;
+
+/// … but not more bytes than this: enough for a batch of deletes and the checkpoint after it.
+const MOST_KEPT: u64 = 16 << 20;
+
+/// Bytes by which the store may still grow; [`u64::MAX`] without a limit.
+#[derive(Debug)]
+pub struct Room(AtomicU64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Room(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Room {
+    /// What the log says of itself.
+    pub fn note(&self, info: &LogInfo) {
+        let left = |limit: u64| limit.saturating_sub(info.bytes).saturating_sub((limit / KEPT).min(MOST_KEPT));
+        self.0.store(info.max_bytes.map_or(u64::MAX, left), Ordering::Relaxed);
+    }
+
+    pub fn has(&self, bytes: usize) -> bool {
+        self.0.load(Ordering::Relaxed) >= bytes as u64
+    }
+
+    /// So many bytes are on their way.
+    pub fn take(&self, bytes: usize) {
+        let less = |left: u64| if left == u64::MAX { None } else { Some(left.saturating_sub(bytes as u64)) };
+        // Without a limit nothing changes.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    fn is_limited(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != u64::MAX
+    }
+}
+
+/// Looks at the log's size now and then, until the store stops.
+pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(if shared.room.is_limited() { LOOK } else { LOOK_UNLIMITED }).await;
+        let service = shared.service.borrow().clone();
+        match service {
+            Service::Stopped(_) => return,
+            Service::Up => {
+                if let Ok(info) = log.info().await {
+                    shared.room.note(&info);
+                }
+            }
+            Service::Starting | Service::Outage { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Sequence;
+
+    fn info(bytes: u64, max_bytes: Option<u64>) -> LogInfo {
+        let (created, leader) = (String::new(), String::new());
+        LogInfo { created, first: Sequence(1), last: Sequence(1), messages: 1, bytes, max_bytes, replicas: 1, leader }
+    }
+
+    #[test]
+    fn the_last_part_of_a_limit_is_kept() {
+        let room = Room::default();
+        assert!(room.has(usize::MAX));
+        room.note(&info(500, Some(1600)));
+        assert!(room.has(1000) && !room.has(1001));
+        room.take(400);
+        assert!(room.has(600) && !room.has(601));
+        room.note(&info(1550, Some(1600)));
+        assert!(room.has(0) && !room.has(1));
+        room.note(&info(1550, None));
+        room.take(1000);
+        assert!(room.has(usize::MAX));
+    }
+}
