@@ -52,12 +52,3 @@ pub(crate) fn http_get(address: &str, path: &str) -> std::io::Result<(u16, Strin
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok((status.ok_or_else(|| Error::other("no status"))?, body.to_owned()))
 }
-
-/// Whether tests that take long are wanted (`scripts/test --long` says so); says what is left out otherwise.
-pub(crate) fn long(test: &str) -> bool {
-    let wanted = std::env::var_os("JINE_LONG").is_some_and(|value| value == "1");
-    if !wanted {
-        println!("skipped: {test}: it takes long; JINE_LONG=1 or scripts/test --long runs it");
-    }
-    wanted
-}
