@@ -5,5 +5,6 @@ mod history;
 mod lasting;
 mod random;
 mod reading;
+mod removing;
 mod support;
 mod writing;
