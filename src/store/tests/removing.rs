@@ -43,12 +43,13 @@ async fn a_tombstone_goes_a_round_later_than_what_it_covers() {
     let stream = Stream::exclusive();
     let a = open(&stream, 10).await;
     a.put("gone", "1").await.unwrap();
-    let revision = a.delete("gone").await.unwrap();
+    a.delete("gone").await.unwrap();
+    let revision = a.put("other", "1").await.unwrap();
     a.store.compact(Revision(revision), true).await.unwrap();
     assert_eq!(put_of(&stream, "gone"), None);
     assert!(delete_of(&stream, "gone").is_some());
 
-    let revision = a.put("other", "1").await.unwrap();
+    let revision = a.put("other", "2").await.unwrap();
     a.store.compact(Revision(revision), true).await.unwrap();
     assert_eq!(delete_of(&stream, "gone"), None);
 }
