@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test ends there, as it should
 
 mod cli;
+mod etcdctl;
 mod faults;
 mod hostile;
 mod jetstream;

@@ -27,7 +27,7 @@ impl Drop for Process {
 
 impl Target {
     pub(super) fn etcd() -> Target {
-        etcd_with(&[
+        Target::etcd_with(&[
             "--watch-progress-notify-interval",
             "200ms",
             "--heartbeat-interval",
@@ -44,7 +44,7 @@ impl Target {
     }
 
     /// With an address to listen on, and whatever else.
-    pub(super) fn jine_with(arguments: impl FnOnce(&mut Command)) -> Target {
+    pub(crate) fn jine_with(arguments: impl FnOnce(&mut Command)) -> Target {
         let data = folder();
         let mut jine = jine::command();
         jine.arg("--data-dir").arg(data.path()).arg("--nats-server").arg(tool("nats-server"));
@@ -53,9 +53,21 @@ impl Target {
         start(jine, data, "serving etcd clients", "address=")
     }
 
+    /// With whatever flags.
+    pub(crate) fn etcd_with(flags: &[&str]) -> Target {
+        let data = folder();
+        let mut etcd = Command::new(tool("etcd"));
+        etcd.arg("--data-dir").arg(data.path()).arg("--unsafe-no-fsync");
+        for flag in ["--listen-client-urls", "--advertise-client-urls", "--listen-peer-urls"] {
+            etcd.args([flag, "http://127.0.0.1:0"]);
+        }
+        etcd.args(flags);
+        start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
+    }
+
     /// With its own defaults.
     pub(crate) fn plain_etcd() -> Target {
-        etcd_with(&[])
+        Target::etcd_with(&[])
     }
 
     /// With its own defaults.
@@ -76,16 +88,6 @@ impl Target {
     pub(super) async fn client(&self) -> Client {
         Client::connect(&format!("http://{}", self.endpoint)).await
     }
-}
-
-fn etcd_with(flags: &[&str]) -> Target {
-    let data = folder();
-    let mut etcd = Command::new(tool("etcd"));
-    etcd.arg("--data-dir").arg(data.path()).arg("--unsafe-no-fsync").args(flags);
-    for flag in ["--listen-client-urls", "--advertise-client-urls", "--listen-peer-urls"] {
-        etcd.args([flag, "http://127.0.0.1:0"]);
-    }
-    start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
 }
 
 /// In memory where there is such a place: what is asked here does not depend on the disk.
