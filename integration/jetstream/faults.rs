@@ -51,8 +51,9 @@ async fn a_lost_connection_fails_what_is_under_way_at_once_and_publishes_nothing
 #[tokio::test]
 async fn a_silent_server_is_noticed_by_each_in_its_own_time() {
     let server = NatsServer::start().await;
-    let short = Duration::from_millis(300);
-    let short = Options { append_timeout: short, request_timeout: short, heartbeat: short, ..options(&server) };
+    // Long enough for a busy machine, and all three together too short for the pings to end the connection.
+    let (short, heartbeat) = (Duration::from_secs(1), Duration::from_millis(300));
+    let short = Options { append_timeout: short, request_timeout: short, heartbeat, ..options(&server) };
     let log = open(short).await.expect("it opens");
     let mut follower = log.follow(Sequence(2)).await.expect("following");
     server.signal("STOP");
@@ -62,7 +63,8 @@ async fn a_silent_server_is_noticed_by_each_in_its_own_time() {
     while follower.next().await.is_ok() {}
     server.signal("CONT");
     // It arrives in the end: only the log tells.
-    while log.last().await != Ok(Sequence(2)) {}
+    let arriving = async { while log.last().await != Ok(Sequence(2)) {} };
+    tokio::time::timeout(Duration::from_secs(60), arriving).await.expect("it arrives");
     let mut again = Err(AppendError::Unknown("not tried".into()));
     while matches!(again, Err(AppendError::Unknown(_))) {
         again = log.append(group(2, 2, vec![put("/late", "")])).await;

@@ -71,8 +71,7 @@ impl NatsServer {
 
     /// Sends a signal by name, `STOP` say.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
-        assert!(status.expect("kill").success());
+        super::kill(self.pid(), name);
     }
 
     /// Starts it again, on the same port and store.

@@ -1,5 +1,7 @@
 //! Random requests over few keys, revisions and leases, so that they meet often.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -34,7 +36,7 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         5 => put().prop_map(Request::Put),
         2 => delete().prop_map(Request::DeleteRange),
-        6 => txn().prop_map(Request::Txn),
+        6 => txn().prop_map(each_key_once).prop_map(Request::Txn),
         2 => (lease(), 1..100i64).prop_map(|(id, ttl)| Request::LeaseGrant { id, ttl }),
         1 => lease().prop_map(|id| Request::LeaseRevoke { id }),
         2 => revision().prop_map(|revision| Request::Compact { revision }),
@@ -146,4 +148,40 @@ fn txn() -> impl Strategy<Value = TxnRequest> {
         (vec(compare(), 0..2), vec(op.clone(), 0..4), vec(op, 0..3))
             .prop_map(|(compare, success, failure)| TxnRequest { compare, success, failure })
     })
+}
+
+/// Without the puts of keys that the same path has put or deleted already: etcd refuses such requests before they are
+/// planned. What a nested transaction deletes may have been put before.
+fn each_key_once(mut txn: TxnRequest) -> TxnRequest {
+    for branch in [&mut txn.success, &mut txn.failure] {
+        write_once(branch, &mut Written::default());
+    }
+    txn
+}
+
+#[derive(Clone, Default)]
+struct Written {
+    puts: BTreeSet<Bytes>,
+    deletes: Vec<KeyRange>,
+}
+
+fn write_once(ops: &mut Vec<RequestOp>, written: &mut Written) {
+    ops.retain_mut(|op| match op {
+        RequestOp::Range(_) => true,
+        RequestOp::Put(put) => {
+            !written.deletes.iter().any(|range| range.contains(&put.key)) && written.puts.insert(put.key.clone())
+        }
+        RequestOp::DeleteRange(delete) => {
+            written.deletes.push(delete.range.clone());
+            true
+        }
+        RequestOp::Txn(nested) => {
+            let mut other = written.clone();
+            write_once(&mut nested.success, written);
+            write_once(&mut nested.failure, &mut other);
+            written.puts.append(&mut other.puts);
+            written.deletes.append(&mut other.deletes);
+            true
+        }
+    });
 }
