@@ -1,0 +1,65 @@
+//! What the servers' processes use.
+
+use std::fs;
+use std::path::Path;
+
+/// Linux' USER_HZ.
+const TICKS: f64 = 100.0;
+
+/// Of a process and its children.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    pub rss_bytes: u64,
+    pub peak_rss_bytes: u64,
+}
+
+pub fn usage(pid: u32) -> Usage {
+    let mut sum = Usage::default();
+    for pid in family(pid) {
+        let (cpu, _) = stat(pid).unwrap_or_default();
+        sum.cpu_seconds += cpu;
+        sum.rss_bytes += status(pid, "VmRSS:");
+        sum.peak_rss_bytes += status(pid, "VmHWM:");
+    }
+    sum
+}
+
+fn family(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let all: Vec<u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    found.extend(all.into_iter().filter(|other| stat(*other).is_some_and(|(_, parent)| parent == pid)));
+    found
+}
+
+/// CPU seconds and the parent.
+fn stat(pid: u32) -> Option<(f64, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything, but ends with the last parenthesis.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n)?.parse::<f64>().ok();
+    Some(((ticks(11)? + ticks(12)?) / TICKS, fields.get(1)?.parse().ok()?))
+}
+
+fn status(pid: u32, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() * 1024
+}
+
+/// Bytes that the files below a directory take on the disk.
+pub fn disk(directory: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let of = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => disk(path),
+        Ok(meta) => meta.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(|entry| of(&entry.path())).sum()
+}
