@@ -37,7 +37,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry, at: &[Sequence]) -> Applied {
         let mut applied = Applied::default();
         let mut events = Vec::new();
-        let mut compact = Revision::ZERO;
+        let mut compact = (Revision::ZERO, Sequence::ZERO);
         self.revision = self.revision.max(entry.revision);
         for (n, op) in entry.ops.iter().enumerate() {
             let at = at.get(n).copied().unwrap_or_default();
@@ -56,17 +56,18 @@ impl State {
                     self.revoke(*id, at);
                     applied.revoked.push(*id);
                 }
-                Op::Compact { revision } => compact = compact.max(*revision),
+                Op::Compact { revision } => compact = compact.max((*revision, at)),
                 Op::AlarmRaise(alarm) => applied.alarms_changed |= self.alarms.insert(*alarm),
                 Op::AlarmDisarm(alarm) => applied.alarms_changed |= self.alarms.remove(alarm),
             }
         }
         applied.events = self.remember(entry.revision, events.into_iter().flatten().collect());
         // After the entry's own events, whatever the order of the ops: compacting walks the history.
-        if compact > self.compacted {
-            self.revision = self.revision.max(compact);
-            self.compact(compact);
-            applied.compacted = Some(compact);
+        let (compacted, at) = compact;
+        if compacted > self.compacted {
+            self.revision = self.revision.max(compacted);
+            self.compact(compacted, at);
+            applied.compacted = Some(compacted);
         }
         self.settle(SETTLED_WITH_EACH);
         applied

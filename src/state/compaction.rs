@@ -7,15 +7,16 @@
 use super::garbage::GarbageTarget;
 use super::key_value::{Event, EventKind};
 use super::machine::State;
-use super::revision::Revision;
+use super::revision::{Revision, Sequence};
 
 impl State {
-    /// From here on nothing below `revision` can be read.
-    pub(super) fn compact(&mut self, revision: Revision) {
+    /// From here on nothing below `revision` can be read: by an entry at `at`, or before it.
+    pub(super) fn compact(&mut self, revision: Revision, at: Sequence) {
         if revision <= self.compacted {
             return;
         }
         self.compacted = revision;
+        self.compacted_by = at;
         let below = self.history.partition_point(|changed| changed.revision < revision);
         self.unsettled.extend(self.history.drain(..below));
         // It stays history, and supersedes what was before it.
@@ -47,7 +48,8 @@ impl State {
             None if awaited_by.last() == Some(&last.sequence) => (last.sequence, None),
             None => (last.sequence, Some(last.sequence.next())),
         };
-        self.garbage.add(GarbageTarget::Key(last.key.clone()), below, then, awaited_by);
+        let made = self.compacted_by.max(below);
+        self.garbage.add(GarbageTarget::Key(last.key.clone()), below, then, made, awaited_by);
         self.live_bytes -= superseded.dropped.iter().map(|kv| kv.size()).sum::<u64>();
         if history.is_empty() {
             self.index.remove(key);

@@ -12,7 +12,8 @@
 //! [`State::collected`], and the next time it asks it is handed `Garbage { a, below: 31, then: None }`.
 //!
 //! A crash forgets how far this went. The replay meets what is left, be it the delete alone, and begins anew: removing
-//! what is gone already does no harm.
+//! what is gone already does no harm. Where another jine does the removing, [`State::collected_elsewhere`] takes the same
+//! steps, so that either could go on from where the other stopped.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -47,6 +48,8 @@ struct Pending {
     then: Option<Sequence>,
     /// What makes the rest superfluous; must be at or below the checkpoint under which something is removed.
     by: Sequence,
+    /// The entry that made it garbage, or a later one: every checkpoint from here on permits the removal.
+    made: Sequence,
     /// The tombstones messages that have to stay until this is collected.
     awaited_by: Vec<Sequence>,
 }
@@ -56,6 +59,8 @@ pub(super) struct GarbageBook {
     pending: BTreeMap<GarbageTarget, Pending>,
     /// Every tombstones message that may still be in the log, and how many of its keys are not collected yet.
     messages: BTreeMap<Sequence, usize>,
+    /// Up to where another jine is known to have removed everything.
+    elsewhere: Sequence,
 }
 
 impl GarbageBook {
@@ -64,9 +69,10 @@ impl GarbageBook {
         target: GarbageTarget,
         below: Sequence,
         then: Option<Sequence>,
+        made: Sequence,
         awaited_by: Vec<Sequence>,
     ) {
-        let new = Pending { below, then, by: below, awaited_by };
+        let new = Pending { below, then, by: below, made, awaited_by };
         match self.pending.get_mut(&target) {
             None => drop(self.pending.insert(target, new)),
             Some(old) => {
@@ -115,6 +121,31 @@ impl GarbageBook {
             None => drop(self.pending.remove(&garbage.target)),
         }
     }
+
+    fn collected_elsewhere(&mut self, upto: Sequence) {
+        if upto <= self.elsewhere {
+            return;
+        }
+        self.elsewhere = upto;
+        // Those that were ready before this; what gets ready now goes with the next checkpoint.
+        if let Some(messages) = self.tombstones(upto) {
+            self.collected(&messages);
+        }
+        let done = self.pending.iter().filter(|(_, pending)| pending.made <= upto);
+        let done: Vec<_> = done.map(|(target, pending)| pending.garbage(target)).collect();
+        for garbage in done {
+            self.collected(&garbage);
+            if let Some(rest) = self.pending.get_mut(&garbage.target) {
+                rest.made = upto.next();
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn garbage(&self, target: &GarbageTarget) -> Garbage {
+        Garbage { target: target.clone(), below: self.below, then: self.then }
+    }
 }
 
 impl State {
@@ -127,7 +158,7 @@ impl State {
         let tombstones = if after == Some(&GarbageTarget::Tombstones) { None } else { self.garbage.tombstones(upto) };
         pending
             .filter(|(_, pending)| pending.by <= upto)
-            .map(|(target, p)| Garbage { target: target.clone(), below: p.below, then: p.then })
+            .map(|(target, pending)| pending.garbage(target))
             .chain(tombstones)
             .take(max)
             .collect()
@@ -137,6 +168,12 @@ impl State {
     /// later checkpoint.
     pub fn collected(&mut self, garbage: &[Garbage]) {
         garbage.iter().for_each(|garbage| self.garbage.collected(garbage));
+    }
+
+    /// Another jine has removed, durably, all that a checkpoint at `upto` permitted (or a later one). To be told when
+    /// [`State::settle`] has nothing more to do.
+    pub fn collected_elsewhere(&mut self, upto: Sequence) {
+        self.garbage.collected_elsewhere(upto);
     }
 
     /// Whether there may be something to remove, also such as is not settled yet.

@@ -36,7 +36,7 @@ impl State {
         if self.leases.remove(&id).is_some() {
             self.fingerprint.remove_lease(id);
         }
-        self.garbage.add(GarbageTarget::Lease(id), at, Some(at.next()), Vec::new());
+        self.garbage.add(GarbageTarget::Lease(id), at, Some(at.next()), at, Vec::new());
     }
 
     /// Moves a key from its old version's lease to the new one's. A lease that is gone is passed over: in a purged

@@ -11,7 +11,7 @@ use super::key_history::KeyHistory;
 use super::key_value::{KeyValue, RevisionEvents};
 use super::lease::Lease;
 use super::request::Alarm;
-use super::revision::{LeaseId, Revision};
+use super::revision::{LeaseId, Revision, Sequence};
 
 /// Everything that the entries applied so far come to.
 ///
@@ -30,6 +30,8 @@ pub struct State {
     pub(super) revision: Revision,
     /// The oldest revision that can be read, or zero.
     pub(super) compacted: Revision,
+    /// Where in the log that was said, or after it.
+    pub(super) compacted_by: Sequence,
     /// Every key that some readable revision has, and those whose tombstone is at or above `compacted`.
     pub(super) index: BTreeMap<Bytes, KeyHistory>,
     /// The events of `compacted` and of what came after it, by revision.
@@ -50,6 +52,7 @@ impl State {
         State {
             revision: revision.max(compacted),
             compacted,
+            compacted_by: Sequence::ZERO,
             index: BTreeMap::new(),
             history: VecDeque::new(),
             unsettled: VecDeque::new(),
@@ -61,14 +64,14 @@ impl State {
         }
     }
 
-    /// Lifts the floors to a checkpoint's figures, before or after a replay up to that checkpoint of a log from which
+    /// Lifts the floors to the figures of a checkpoint that describes the log up to `at`, before or after a replay up to that checkpoint of a log from which
     /// compaction has removed messages. Never lowers anything.
     ///
     /// No way to catch up for a state that fell behind a removal: a key may have ended whose tombstone is gone too. Such a
     /// state begins anew.
-    pub fn raise(&mut self, revision: Revision, compacted: Revision) {
+    pub fn raise(&mut self, at: Sequence, revision: Revision, compacted: Revision) {
         self.revision = self.revision.max(revision).max(compacted);
-        self.compact(compacted);
+        self.compact(compacted, at);
     }
 
     pub fn revision(&self) -> Revision {

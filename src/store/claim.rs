@@ -4,17 +4,19 @@
 //! whoever finds it gone appends a claim. Claiming too often is harmless: every claim gives all leases their full TTL.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::compactor::removed_elsewhere;
 use super::engine::{Command, Shared};
 use super::fence::Fence;
 use super::lessor::Renewal;
 use super::log::{Log, PeerError, Peers, Question, SessionId};
-use crate::state::LeaseId;
+use crate::state::{LeaseId, Revision, Sequence};
 
 /// How often the lessor is asked whether it is there.
 const ASK: Duration = Duration::from_secs(1);
@@ -36,7 +38,9 @@ pub enum Ask {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    Pong,
+    /// With what was removed from the log: all that a checkpoint up to there permitted, and what was superseded up to the
+    /// revision (not for certain durably).
+    Pong(Sequence, Revision),
     /// Seconds.
     Ttl(i64),
     Missing,
@@ -67,7 +71,7 @@ impl Ask {
 impl Told {
     pub fn encode(self) -> Bytes {
         Bytes::from(match self {
-            Told::Pong => "pong".to_owned(),
+            Told::Pong(Sequence(collected), Revision(purged)) => format!("pong {collected} {purged}"),
             Told::Ttl(seconds) => format!("ttl {seconds}"),
             Told::Missing => "missing".to_owned(),
             Told::NotLessor => "not lessor".to_owned(),
@@ -75,11 +79,15 @@ impl Told {
     }
 
     pub fn decode(answer: &[u8]) -> Option<Told> {
-        match std::str::from_utf8(answer).ok()? {
-            "pong" => Some(Told::Pong),
-            "missing" => Some(Told::Missing),
-            "not lessor" => Some(Told::NotLessor),
-            text => text.strip_prefix("ttl ")?.parse().ok().map(Told::Ttl),
+        let words: Vec<_> = std::str::from_utf8(answer).ok()?.split(' ').collect();
+        match words[..] {
+            ["pong", collected, purged] => {
+                Some(Told::Pong(Sequence(collected.parse().ok()?), Revision(purged.parse().ok()?)))
+            }
+            ["missing"] => Some(Told::Missing),
+            ["not", "lessor"] => Some(Told::NotLessor),
+            ["ttl", seconds] => seconds.parse().ok().map(Told::Ttl),
+            _ => None,
         }
     }
 }
@@ -118,12 +126,16 @@ impl<L: Log + Peers> Claimer<L> {
     }
 
     fn is_lessor_needed(&self) -> bool {
-        !self.shared.lessor().is_empty() || self.shared.state().has_garbage()
+        let waits = *self.shared.purged.borrow() < *self.shared.compacted.borrow();
+        waits || !self.shared.lessor().is_empty() || self.shared.state().has_garbage()
     }
 
     async fn is_there(&self, lessor: Option<SessionId>) -> bool {
         let Some(lessor) = lessor.filter(|_| !self.log.traits().exclusive) else { return false };
-        matches!(self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await, Ok(answer) if Told::decode(&answer) == Some(Told::Pong))
+        let Ok(answer) = self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await else { return false };
+        let Some(Told::Pong(collected, purged)) = Told::decode(&answer) else { return false };
+        removed_elsewhere(&self.shared, collected, purged).await;
+        true
     }
 
     async fn is_certainly_gone(&self, lessor: Option<SessionId>) -> bool {
@@ -187,7 +199,7 @@ async fn answer<L: Log + Peers>(answerer: Arc<Answerer<L>>, question: Question) 
 pub(super) fn told_here(shared: &Shared, ask: Ask) -> Option<Told> {
     let mut lessor = shared.lessor();
     match ask {
-        Ask::Ping => Some(Told::Pong),
+        Ask::Ping => Some(Told::Pong(Sequence(shared.collected.load(Ordering::Relaxed)), *shared.purged.borrow())),
         Ask::KeepAlive(id) => match lessor.renew(id, Instant::now()) {
             Renewal::Renewed(ttl) => Some(Told::Ttl(ttl)),
             Renewal::Missing => Some(Told::Missing),
@@ -209,7 +221,7 @@ mod tests {
         for ask in [Ask::Ping, Ask::KeepAlive(LeaseId(-7)), Ask::Remaining(LeaseId(i64::MAX))] {
             assert_eq!(Ask::decode(&ask.encode()), Some(ask));
         }
-        for told in [Told::Pong, Told::Ttl(3), Told::Missing, Told::NotLessor] {
+        for told in [Told::Pong(Sequence(9), Revision(7)), Told::Ttl(3), Told::Missing, Told::NotLessor] {
             assert_eq!(Told::decode(&told.encode()), Some(told));
         }
         assert_eq!(Ask::decode(b"keepalive x"), None);

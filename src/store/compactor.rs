@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::engine::{Command, Shared};
 use super::log::{Checkpoint, Log, LogError, SessionId, Target};
@@ -39,8 +39,6 @@ pub struct Compactor<L> {
     pub shared: Arc<Shared>,
     pub engine: mpsc::UnboundedSender<Command>,
     pub session: SessionId,
-    /// Up to which revision what was superseded is gone from the log.
-    pub done: watch::Sender<Revision>,
 }
 
 impl<L: Log> Compactor<L> {
@@ -50,7 +48,7 @@ impl<L: Log> Compactor<L> {
         let mut claimed = self.shared.claimed.subscribe();
         let mut rounds = Rounds::default();
         let mut done = if self.shared.state().has_garbage() { Revision::ZERO } else { *compacted.borrow() };
-        self.done.send_replace(done);
+        self.tell(done);
         loop {
             let wanted = *compacted.borrow_and_update();
             let responsible = self.log.traits().exclusive || *claimed.borrow_and_update() == Some(self.session);
@@ -58,7 +56,7 @@ impl<L: Log> Compactor<L> {
                 match self.round(&mut rounds).await {
                     Ok(revision) => {
                         done = revision;
-                        self.done.send_replace(done);
+                        self.tell(done);
                     }
                     Err(why) => {
                         tracing::debug!(%why, "a compaction waits");
@@ -89,22 +87,24 @@ impl<L: Log> Compactor<L> {
             tokio::time::sleep(UNSYNCED).await;
         }
         // A whole round later, and as durable as this checkpoint: what covered it may follow.
-        let removed = std::mem::take(&mut rounds.removed);
+        let (removed, at) = std::mem::take(&mut rounds.removed);
         self.shared.hub.publish(|state| {
             state.collected(&removed);
             (Vec::new(), ())
         });
-        // In pieces, so that nobody waits long for the state.
-        while self.shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
-            tokio::task::yield_now().await;
-        }
-        rounds.removed = self.remove_garbage(checkpoint.at).await?;
+        self.shared.collected.fetch_max(at.0, Ordering::Relaxed);
+        settle(&self.shared).await;
+        rounds.removed = (self.remove_garbage(checkpoint.at).await?, checkpoint.at);
         self.remove_internal(&checkpoint, rounds.previous.replace(place)).await?;
         tracing::info!(
-            compacted = %checkpoint.compacted, checkpoint = %place, targets = rounds.removed.len(),
+            compacted = %checkpoint.compacted, checkpoint = %place, targets = rounds.removed.0.len(),
             "removed what was compacted"
         );
         Ok(checkpoint.compacted)
+    }
+
+    fn tell(&self, done: Revision) {
+        self.shared.purged.send_if_modified(|purged| std::mem::replace(purged, done.max(*purged)) < done);
     }
 
     async fn checkpoint(&self) -> Result<Checkpointed, LogError> {
@@ -157,9 +157,27 @@ impl<L: Log> Compactor<L> {
 /// What one round leaves to the next.
 #[derive(Default)]
 struct Rounds {
-    removed: Vec<Garbage>,
+    /// And up to where the checkpoint describes the log under which it was removed.
+    removed: (Vec<Garbage>, Sequence),
     /// The place of the last checkpoint of this process.
     previous: Option<Sequence>,
+}
+
+/// Finds what compaction has made garbage: in pieces, so that nobody waits long for the state.
+async fn settle(shared: &Shared) {
+    while shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The lessor has told how far it is: it does the removing for all.
+pub(super) async fn removed_elsewhere(shared: &Shared, collected: Sequence, purged: Revision) {
+    settle(shared).await;
+    shared.hub.publish(|state| {
+        state.collected_elsewhere(collected);
+        (Vec::new(), ())
+    });
+    shared.purged.send_if_modified(|before| std::mem::replace(before, purged.max(*before)) < purged);
 }
 
 fn target(target: &GarbageTarget) -> Target {

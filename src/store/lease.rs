@@ -94,7 +94,7 @@ impl Store {
             match told {
                 Some(Told::Ttl(seconds)) => return Ok(Some(seconds)),
                 Some(Told::Missing) => return Ok(None),
-                Some(Told::Pong | Told::NotLessor) | None => {}
+                Some(Told::Pong(..) | Told::NotLessor) | None => {}
             }
             if Instant::now() > deadline {
                 return Err(Error::TimedOut);

@@ -32,7 +32,7 @@ pub use watch::{WatchOutput, WatchRequest, WatchStream};
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::mpsc;
 
 use crate::state::Revision;
 use engine::{Command, Shared};
@@ -50,8 +50,6 @@ struct Inner {
     shared: Arc<Shared>,
     fence: Fence,
     engine: mpsc::UnboundedSender<Command>,
-    /// Up to which revision what was superseded is gone from the log.
-    purged: channel::Receiver<Revision>,
     backend: Box<dyn Backend>,
     status: status::Cache,
 }

@@ -15,7 +15,6 @@ use super::engine::{Engine, EngineOptions, Fatal, Progress, Service, Shared};
 use super::fence::Fence;
 use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId};
 use super::{Inner, Store, room, status};
-use crate::state::Revision;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -80,14 +79,11 @@ impl Store {
         let engine = Engine::open(log.clone(), shared.clone(), engine_options).await?;
         let (commands, receiver) = mpsc::unbounded_channel();
         let fence = Fence::start(log.clone(), shared.clone(), commands.clone());
-        let (done, purged) = watch::channel(Revision::ZERO);
         let ended = tokio::spawn(engine.run(fence.clone(), receiver, writes));
 
         let session = options.session;
         let (log, engine) = (log.clone(), commands.clone());
-        tokio::spawn(
-            Compactor { log: log.clone(), shared: shared.clone(), engine: engine.clone(), session, done }.run(),
-        );
+        tokio::spawn(Compactor { log: log.clone(), shared: shared.clone(), engine: engine.clone(), session }.run());
         tokio::spawn(Claimer { log: log.clone(), shared: shared.clone(), engine: engine.clone(), session }.run());
         let answerer = Answerer { log: log.clone(), shared: shared.clone(), fence: fence.clone(), engine, session };
         tokio::spawn(answerer.run());
@@ -99,7 +95,6 @@ impl Store {
             shared,
             fence,
             engine: commands,
-            purged,
             backend: Box::new(Handle(log)),
             status: status::Cache::default(),
         };

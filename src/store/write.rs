@@ -49,7 +49,7 @@ impl Store {
             other => return Err(unexpected(&other)),
         };
         if physical {
-            let mut purged = self.inner.purged.clone();
+            let mut purged = self.inner.shared.purged.subscribe();
             purged.wait_for(|purged| *purged >= revision).await.map_err(|_| Error::Stopped)?;
         }
         Ok(current)

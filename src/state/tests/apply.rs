@@ -90,7 +90,7 @@ fn leases_compactions_and_alarms_take_no_revision() {
 #[test]
 fn a_version_at_or_below_the_floor_supersedes_at_once() {
     let mut state = State::new(Revision(1), Revision(0));
-    state.raise(Revision(9), Revision(8));
+    state.raise(Sequence(9), Revision(9), Revision(8));
     let put = |revision, value: &'static str| Entry {
         revision: Revision(revision),
         ops: vec![Op::Put {

@@ -1,5 +1,8 @@
 //! What the compactor is told it may remove, and when.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::super::*;
 use super::{Machine, between, bytes, put, single};
 
@@ -158,4 +161,80 @@ fn many_deletes_are_split_into_messages_that_fit() {
     assert_eq!(sizes, [true; 3]);
     assert_eq!(machine.state.revision(), Revision(11));
     assert_eq!(machine.state.events_from(Revision(11), 1).unwrap()[0].events.len(), 9);
+}
+
+/// Two jine: one removes, the other is told from time to time how far it is.
+struct Pair {
+    lessor: Machine,
+    follower: State,
+    removed: (Vec<Garbage>, Sequence),
+    collected: Sequence,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let lessor = Machine::new();
+        let follower = lessor.state.clone();
+        Pair { lessor, follower, removed: Default::default(), collected: Sequence::ZERO }
+    }
+
+    fn write(&mut self, request: &Request) {
+        let before = self.lessor.log.len();
+        let _ = self.lessor.run(request.clone());
+        for (entry, at) in &self.lessor.log[before..] {
+            self.follower.apply(entry, at);
+        }
+    }
+
+    /// As the compactor does it.
+    fn round(&mut self) {
+        let checkpoint = self.lessor.last;
+        // It takes a place of its own.
+        self.lessor.last = self.lessor.last.next();
+        let (removed, at) = std::mem::take(&mut self.removed);
+        self.lessor.state.collected(&removed);
+        self.collected = self.collected.max(at);
+        while self.lessor.state.settle(3) {}
+        self.removed = (self.lessor.state.garbage(checkpoint, None, usize::MAX), checkpoint);
+    }
+
+    fn tell(&mut self) {
+        while self.follower.settle(3) {}
+        self.follower.collected_elsewhere(self.collected);
+    }
+
+    /// Were the lessor gone now, the follower would remove all that the lessor has not.
+    fn check(&self) {
+        let others = self.follower.garbage(END, None, usize::MAX);
+        for garbage in garbage(&self.lessor).iter().filter(|garbage| garbage.target != GarbageTarget::Tombstones) {
+            let other = others.iter().find(|other| other.target == garbage.target);
+            assert!(other.is_some_and(|other| other.below <= garbage.below), "{garbage:?} {other:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn who_is_told_of_removals_keeps_what_is_not_removed_and_nothing_else(
+        program in vec((super::strategy::requests(12), any::<bool>(), any::<bool>()), 1..8),
+    ) {
+        let mut pair = Pair::new();
+        for (requests, round, tell) in &program {
+            requests.iter().for_each(|request| pair.write(request));
+            if *round {
+                pair.round();
+            }
+            if *tell {
+                pair.tell();
+                pair.check();
+            }
+        }
+        for _ in 0..5 {
+            pair.round();
+            pair.tell();
+            pair.check();
+        }
+        prop_assert_eq!(garbage(&pair.lessor), []);
+        prop_assert_eq!(pair.follower.garbage(END, None, usize::MAX), []);
+    }
 }

@@ -107,7 +107,7 @@ impl Log {
         let covered = self.entries.partition_point(|(_, at)| at[0] <= checkpoint.at);
         for (n, (entry, at)) in self.entries.iter().enumerate() {
             if n == if late { covered } else { 0 } {
-                state.raise(checkpoint.revision, checkpoint.compacted);
+                state.raise(checkpoint.at, checkpoint.revision, checkpoint.compacted);
             }
             let ops = entry.ops.iter().cloned().zip(at.iter().copied());
             let left: (Vec<Op>, Vec<Sequence>) = ops.filter(|(op, at)| self.is_whole(op, *at)).unzip();
@@ -116,7 +116,7 @@ impl Log {
                 state.apply(&Entry { revision: entry.revision, ops: left.0 }, &left.1);
             }
         }
-        state.raise(checkpoint.revision, checkpoint.compacted);
+        state.raise(checkpoint.at, checkpoint.revision, checkpoint.compacted);
         state
     }
 }

@@ -168,7 +168,7 @@ impl<L: Log> Engine<L> {
         let Some((unfinished, checkpoint)) = self.reader.cross_base(next) else { return Ok(()) };
         self.apply(unfinished.into_iter().collect());
         self.shared.hub.publish(|state| {
-            state.raise(checkpoint.revision, checkpoint.compacted);
+            state.raise(checkpoint.at, checkpoint.revision, checkpoint.compacted);
             (Vec::new(), ())
         });
         if self.shared.claim().is_none() {

@@ -56,6 +56,10 @@ pub struct Shared {
     pub applied: watch::Sender<Sequence>,
     /// The compacted revision, as applied.
     pub compacted: watch::Sender<Revision>,
+    /// Up to which revision what was superseded is gone from the log.
+    pub purged: watch::Sender<Revision>,
+    /// Up to which checkpoint's place all that may be removed is durably gone, by this process as the lessor.
+    pub collected: AtomicU64,
     /// The author of the last valid claim.
     pub claimed: watch::Sender<Option<SessionId>>,
     pub service: watch::Sender<Service>,
@@ -82,6 +86,8 @@ impl Shared {
             state,
             applied: watch::Sender::new(Sequence::ZERO),
             compacted: watch::Sender::new(Revision::ZERO),
+            purged: watch::Sender::new(Revision::ZERO),
+            collected: AtomicU64::new(0),
             claimed: watch::Sender::new(None),
             service: watch::Sender::new(Service::Starting),
             stopping: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 use super::fake::Stream;
 use super::support::*;
 use crate::state::{Revision, Sequence};
-use crate::store::log::{Content, Record};
+use crate::store::log::{Content, Record, SessionId};
 
 fn place_of(stream: &Stream, wanted: impl Fn(&Record) -> bool) -> Option<Sequence> {
     let ours = |content: &Content| matches!(content, Content::Ours(_, record) if wanted(record));
@@ -52,4 +52,27 @@ async fn a_tombstone_goes_a_round_later_than_what_it_covers() {
     let revision = a.put("other", "2").await.unwrap();
     a.store.compact(Revision(revision), true).await.unwrap();
     assert_eq!(delete_of(&stream, "gone"), None);
+}
+
+/// Only the lessor removes; the others wait for it, and forget what it has removed.
+#[tokio::test(start_paused = true)]
+async fn a_compaction_asked_of_one_that_is_not_the_lessor_is_done_by_the_lessor() {
+    let stream = Stream::new();
+    let (a, b) = (open(&stream, 10).await, open(&stream, 11).await);
+    for round in 0..3 {
+        a.put("gone", "1").await.unwrap();
+        a.delete("gone").await.unwrap();
+        let revision = a.put("other", "1").await.unwrap();
+        // Both see to it that there is a lessor.
+        a.store.compact(Revision(revision), true).await.unwrap();
+        let lessor = a.store.inner.shared.claim().unwrap();
+        let other = if lessor == SessionId(10) { &b } else { &a };
+        let revision = other.put("other", "2").await.unwrap();
+        other.store.compact(Revision(revision), true).await.unwrap();
+        assert_eq!(put_of(&stream, "gone"), None, "{round}");
+        assert_eq!(delete_of(&stream, "gone"), None, "{round}");
+        // Of the last round, whose removals are known to be durable only in the next one.
+        let garbage = |node: &Node| node.store.inner.shared.state().garbage_len();
+        eventually("both remember the same", || garbage(&a) == 2 && garbage(&b) == 2).await;
+    }
 }
