@@ -13,7 +13,7 @@ fn every_kind() -> Vec<Record> {
         put(&"/long".repeat(800), "long"),
         put("/\u{0}\u{7f} *.>\r\n:é", ""),
         delete("/registry/pods/default/web-0"),
-        Record::Tombstones { keys: vec!["/a".into(), "b".into()], revision: Revision(4) },
+        Record::Tombstones { keys: vec!["/a".into(), "b".into()], revision: Revision(4), sub: 0 },
         Record::LeaseGrant { id: LeaseId(5), ttl: 60 },
         Record::LeaseRevoke { id: LeaseId(5) },
         Record::Compact { revision: Revision(2) },

@@ -40,6 +40,7 @@ pub(crate) fn put(key: &str, value: impl Into<Bytes>) -> Record {
         create_revision: Revision(2),
         version: 1,
         lease: LeaseId::NONE,
+        sub: 0,
         chunk: 1,
         chunks: 1,
         value: value.into(),
@@ -47,7 +48,7 @@ pub(crate) fn put(key: &str, value: impl Into<Bytes>) -> Record {
 }
 
 pub(crate) fn delete(key: &str) -> Record {
-    Record::Delete { key: Bytes::copy_from_slice(key.as_bytes()), revision: Revision(3) }
+    Record::Delete { key: Bytes::copy_from_slice(key.as_bytes()), revision: Revision(3), sub: 0 }
 }
 
 /// A group of records meant for the places from `at` on. `counter` makes its id.

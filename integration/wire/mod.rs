@@ -2,6 +2,7 @@
 
 mod client;
 mod descriptors;
+mod hash;
 mod http;
 mod kv;
 mod kv_errors;

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Fields that hold what they nearly always hold are left out: `part=1/1`, `g` (the group's first sequence) where it equals
-//! `at`, `c` (create revision) where it equals `r`, `v=1`, `l` (lease) where there is none, `chunk=1/1`.
+//! `at`, `c` (create revision) where it equals `r`, `v=1`, `l` (lease) where there is none, `chunk=1/1`, `s` (sub-revision)
+//! where it follows from `part` because every message before it in the entry is one change.
 
 use std::fmt::Write;
 
@@ -77,7 +78,7 @@ pub(super) fn encode(outgoing: Outgoing) -> Encoded {
     let stamp = &outgoing.stamp;
     let mut delete = false;
     let (tokens, payload) = match outgoing.record {
-        Record::Put { key, revision, create_revision, version, lease, chunk, chunks, value } => {
+        Record::Put { key, revision, create_revision, version, lease, sub, chunk, chunks, value } => {
             start(&mut jine, "put", stamp);
             field(&mut jine, "r", revision);
             optional(&mut jine, "c", create_revision, revision);
@@ -85,20 +86,23 @@ pub(super) fn encode(outgoing: Outgoing) -> Encoded {
             if lease != LeaseId::NONE {
                 field(&mut jine, "l", lease);
             }
+            optional(&mut jine, "s", sub, usual_sub(stamp.part, chunk));
             if (chunk, chunks) != (1, 1) {
                 field(&mut jine, "chunk", format_args!("{chunk}/{chunks}"));
             }
             (key_tokens(&key), value)
         }
-        Record::Delete { key, revision } => {
+        Record::Delete { key, revision, sub } => {
             delete = true;
             start(&mut jine, "delete", stamp);
             field(&mut jine, "r", revision);
+            optional(&mut jine, "s", sub, usual_sub(stamp.part, 1));
             (key_tokens(&key), Bytes::new())
         }
-        Record::Tombstones { keys, revision } => {
+        Record::Tombstones { keys, revision, sub } => {
             start(&mut jine, "tombstones", stamp);
             field(&mut jine, "r", revision);
+            optional(&mut jine, "s", sub, usual_sub(stamp.part, 1));
             (Internal::Tombstones.tokens().into(), payload::encode_keys(&keys))
         }
         Record::LeaseGrant { id, ttl } => {
@@ -170,6 +174,11 @@ fn optional<T: std::fmt::Display + PartialEq>(out: &mut String, name: &str, valu
     }
 }
 
+/// The sub-revision of a change whose message is part `part` of its entry, if each message before it is one change.
+fn usual_sub(part: u32, chunk: u32) -> u32 {
+    part.saturating_sub(chunk)
+}
+
 fn alarm_fields(out: &mut String, alarm: Alarm) {
     field(out, "member", format_args!("{:016x}", alarm.member));
     field(out, "alarm", alarm_name(alarm.kind));
@@ -202,7 +211,7 @@ fn decode_ours(jine: &str, raw: Raw<'_>) -> Result<(Stamp, Record), String> {
     let kind = words.next().unwrap_or("");
     let mut fields = Fields::parse(words)?;
     let stamp = decode_stamp(&mut fields)?;
-    let record = decode_record(kind, &mut fields, raw)?;
+    let record = decode_record(kind, &mut fields, stamp.part, raw)?;
     fields.finish()?;
     Ok((stamp, record))
 }
@@ -219,19 +228,23 @@ fn decode_stamp(fields: &mut Fields<'_>) -> Result<Stamp, String> {
     Ok(Stamp { id, cluster: ClusterId(fields.hex("log")?), entry: fields.number("n")?, part, parts, meant_for, group })
 }
 
-fn decode_record(kind: &str, fields: &mut Fields<'_>, raw: Raw<'_>) -> Result<Record, String> {
+fn decode_record(kind: &str, fields: &mut Fields<'_>, part: u32, raw: Raw<'_>) -> Result<Record, String> {
     let place = subject::decode(raw.tokens).ok_or("the subject is none that jine writes")?;
     let internal = |internal| {
         if place == Place::Internal(internal) { Ok(()) } else { Err(format!("a {kind} record does not belong there")) }
     };
     let record = match kind {
-        "put" => decode_put(key_of(&place, raw)?, fields, raw)?,
-        "delete" => Record::Delete { key: key_of(&place, raw)?, revision: Revision(fields.number("r")?) },
+        "put" => decode_put(key_of(&place, raw)?, fields, part, raw)?,
+        "delete" => {
+            let (revision, sub) = (Revision(fields.number("r")?), decode_sub(fields, part, 1)?);
+            Record::Delete { key: key_of(&place, raw)?, revision, sub }
+        }
         "grant" => Record::LeaseGrant { id: lease_of(&place)?, ttl: fields.number("ttl")? },
         "revoke" => Record::LeaseRevoke { id: lease_of(&place)? },
         "tombstones" => {
             internal(Internal::Tombstones)?;
-            Record::Tombstones { keys: payload::decode_keys(raw.payload)?, revision: Revision(fields.number("r")?) }
+            let (revision, sub) = (Revision(fields.number("r")?), decode_sub(fields, part, 1)?);
+            Record::Tombstones { keys: payload::decode_keys(raw.payload)?, revision, sub }
         }
         "compact" => {
             internal(Internal::Compact)?;
@@ -266,7 +279,7 @@ fn decode_record(kind: &str, fields: &mut Fields<'_>, raw: Raw<'_>) -> Result<Re
     Ok(record)
 }
 
-fn decode_put(key: Bytes, fields: &mut Fields<'_>, raw: Raw<'_>) -> Result<Record, String> {
+fn decode_put(key: Bytes, fields: &mut Fields<'_>, part: u32, raw: Raw<'_>) -> Result<Record, String> {
     let revision = Revision(fields.number("r")?);
     let (chunk, chunks) = fields.of("chunk")?.unwrap_or((1, 1));
     Ok(Record::Put {
@@ -275,10 +288,15 @@ fn decode_put(key: Bytes, fields: &mut Fields<'_>, raw: Raw<'_>) -> Result<Recor
         create_revision: fields.optional_number("c")?.map_or(revision, Revision),
         version: fields.optional_number("v")?.unwrap_or(1),
         lease: fields.optional_hex("l")?.map_or(LeaseId::NONE, |id| LeaseId(id as i64)),
+        sub: decode_sub(fields, part, chunk)?,
         chunk,
         chunks,
         value: Bytes::copy_from_slice(raw.payload),
     })
+}
+
+fn decode_sub(fields: &mut Fields<'_>, part: u32, chunk: u32) -> Result<u32, String> {
+    Ok(fields.optional_number("s")?.unwrap_or(usual_sub(part, chunk)))
 }
 
 fn decode_alarm(fields: &mut Fields<'_>) -> Result<Alarm, String> {

@@ -22,6 +22,7 @@ fn put(key: &'static [u8]) -> Record {
         create_revision: Revision(18),
         version: 1,
         lease: LeaseId::NONE,
+        sub: 0,
         chunk: 1,
         chunks: 1,
         value: "v".into(),
@@ -59,6 +60,7 @@ fn golden_keys() {
             create_revision: Revision(7),
             version: 4,
             lease: LeaseId(0x694d_9a1b),
+            sub: 1,
             chunk: 1,
             chunks: 2,
             value: Bytes::new(),
@@ -69,18 +71,39 @@ fn golden_keys() {
     );
     golden(
         stamp(),
-        Record::Delete { key: "/a".into(), revision: Revision(18) },
+        Record::Delete { key: "/a".into(), revision: Revision(18), sub: 0 },
         "a",
         &format!("1 delete {START} r=18"),
         b"",
     );
     golden(
         stamp(),
-        Record::Tombstones { keys: vec!["/a".into(), "".into(), "/bc".into()], revision: Revision(18) },
+        Record::Tombstones { keys: vec!["/a".into(), "".into(), "/bc".into()], revision: Revision(18), sub: 0 },
         "=jine.tombstones",
         &format!("1 tombstones {START} r=18"),
         b"\0\0\0\x02/a\0\0\0\0\0\0\0\x03/bc",
     );
+}
+
+#[test]
+fn golden_sub_revisions() {
+    // After a value of two chunks and a list of five keys.
+    let fourth = Stamp { part: 4, parts: 5, ..stamp() };
+    let start = "id=9f86d081884c7d65-12 log=5b4ee2a1c3d4e5f6 n=17 part=4/5 at=20";
+    let (key, keys): (Bytes, Vec<Bytes>) = ("/a".into(), vec!["/b".into()]);
+    let delete = |sub| Record::Delete { key: key.clone(), revision: Revision(18), sub };
+    golden(fourth, delete(6), "a", &format!("1 delete {start} r=18 s=6"), b"");
+    golden(fourth, delete(3), "a", &format!("1 delete {start} r=18"), b"");
+    let tombstones = Record::Tombstones { keys, revision: Revision(18), sub: 6 };
+    golden(fourth, tombstones, "=jine.tombstones", &format!("1 tombstones {start} r=18 s=6"), b"\0\0\0\x02/b");
+    let chunk = |sub, chunk| match put(b"/a") {
+        Record::Put { key, revision, create_revision, version, lease, value, .. } => {
+            Record::Put { key, revision, create_revision, version, lease, sub, chunk, chunks: 3, value }
+        }
+        other => other,
+    };
+    golden(fourth, chunk(2, 2), "a", &format!("1 put {start} r=18 chunk=2/3"), b"v");
+    golden(fourth, chunk(6, 2), "a", &format!("1 put {start} r=18 s=6 chunk=2/3"), b"v");
 }
 
 #[test]
@@ -142,9 +165,9 @@ fn golden_checkpoint() {
 fn a_long_key_travels_in_a_header() {
     let key = Bytes::from(vec![b'k'; 3000]);
     let encoded =
-        encode(Outgoing { stamp: stamp(), record: Record::Delete { key: key.clone(), revision: Revision(2) } });
+        encode(Outgoing { stamp: stamp(), record: Record::Delete { key: key.clone(), revision: Revision(2), sub: 0 } });
     assert!(encoded.tokens.starts_with("=long."));
-    assert_eq!(read(&encoded), Content::Ours(stamp(), Record::Delete { key, revision: Revision(2) }));
+    assert_eq!(read(&encoded), Content::Ours(stamp(), Record::Delete { key, revision: Revision(2), sub: 0 }));
     for key in [None, Some("x".into()), Some(STANDARD.encode("another"))] {
         assert!(matches!(read(&Encoded { key, ..encoded.clone() }), Content::Unreadable { .. }));
     }
@@ -160,6 +183,7 @@ fn the_usual_header_is_short() {
             create_revision: Revision(1_000_000),
             version: 99,
             lease: LeaseId::NONE,
+            sub: 0,
             chunk: 1,
             chunks: 1,
             value: Bytes::new(),
@@ -200,23 +224,24 @@ fn any_record() -> impl Strategy<Value = Record> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
     let revision = || any::<i64>().prop_map(Revision);
     prop_oneof![
-        (bytes(), revision(), revision(), any::<i64>(), any::<i64>(), bytes()).prop_map(
-            |(key, revision, c, version, l, value)| {
+        (bytes(), revision(), revision(), any::<i64>(), any::<i64>(), any::<u32>(), bytes()).prop_map(
+            |(key, revision, c, version, l, sub, value)| {
                 Record::Put {
                     key,
                     revision,
                     create_revision: c,
                     version,
                     lease: LeaseId(l),
+                    sub,
                     chunk: 1,
                     chunks: 2,
                     value,
                 }
             }
         ),
-        (bytes(), revision()).prop_map(|(key, revision)| Record::Delete { key, revision }),
-        (proptest::collection::vec(bytes(), 0..5), revision())
-            .prop_map(|(keys, revision)| Record::Tombstones { keys, revision }),
+        (bytes(), revision(), any::<u32>()).prop_map(|(key, revision, sub)| Record::Delete { key, revision, sub }),
+        (proptest::collection::vec(bytes(), 0..5), revision(), any::<u32>())
+            .prop_map(|(keys, revision, sub)| Record::Tombstones { keys, revision, sub }),
         any::<(i64, i64)>().prop_map(|(id, ttl)| Record::LeaseGrant { id: LeaseId(id), ttl }),
         any::<[u64; 7]>().prop_map(|n| {
             Record::Checkpoint(Checkpoint {

@@ -1,4 +1,4 @@
-//! Status and alarms. What else etcd's service has is not served: see `unserved`.
+//! Status, alarms and hashes. What else etcd's service has is not served: see `unserved`.
 
 use tonic::{Request, Response};
 
@@ -7,9 +7,10 @@ use super::header::RAFT_TERM;
 use crate::pb::etcdserverpb::alarm_request::AlarmAction;
 use crate::pb::etcdserverpb::maintenance_server::Maintenance;
 use crate::pb::etcdserverpb::{
-    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DowngradeInfo, StatusRequest, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo,
+    HashKvRequest, HashKvResponse, HashRequest, HashResponse, StatusRequest, StatusResponse,
 };
-use crate::state::{Alarm, AlarmKind};
+use crate::state::{Alarm, AlarmKind, Revision};
 
 pub(super) struct MaintenanceService {
     pub(super) call: Call,
@@ -66,7 +67,32 @@ impl Maintenance for MaintenanceService {
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }
+
+    /// There is no file of ours to put in order; what is left to do is to remove from the log what nobody needs.
+    async fn defragment(&self, _: Request<DefragmentRequest>) -> Answer<DefragmentResponse> {
+        self.call.store.remove_garbage();
+        tracing::info!("defragment: there is no local database; what compaction has left in the log is being removed");
+        Ok(Response::new(DefragmentResponse { header: None }))
+    }
+
+    async fn hash(&self, _: Request<HashRequest>) -> Answer<HashResponse> {
+        let (hash, revision) = self.call.store.hash().await?;
+        Ok(Response::new(HashResponse { header: self.call.header_at(revision), hash }))
+    }
+
+    async fn hash_kv(&self, request: Request<HashKvRequest>) -> Answer<HashKvResponse> {
+        let (hash, current) = self.call.store.hash_kv(Revision(request.into_inner().revision)).await?;
+        Ok(Response::new(HashKvResponse {
+            header: self.call.header_at(current),
+            hash: hash.hash,
+            compact_revision: if hash.compacted == Revision::ZERO { NEVER_COMPACTED } else { hash.compacted.0 },
+            hash_revision: hash.revision.0,
+        }))
+    }
 }
+
+/// etcd's compacted revision as long as there was no compaction.
+const NEVER_COMPACTED: i64 = -1;
 
 /// `3.7.3` → `3.7.0`, as etcd names the versions of cluster and storage.
 pub(super) fn minor_version(version: &str) -> String {

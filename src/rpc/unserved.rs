@@ -26,7 +26,7 @@ pub const UNSERVED: &[(&str, &[&str])] = &[
     // Members come and go by themselves; replicas are NATS' business.
     ("etcdserverpb.Cluster", &["MemberAdd", "MemberPromote", "MemberRemove", "MemberUpdate"]),
     // There is no bbolt file, and no leader to move.
-    ("etcdserverpb.Maintenance", &["Defragment", "Downgrade", "Hash", "HashKV", "MoveLeader", "Snapshot"]),
+    ("etcdserverpb.Maintenance", &["Downgrade", "MoveLeader", "Snapshot"]),
     // Made of leases and transactions: clients can do the same by themselves.
     ("v3electionpb.Election", &["Campaign", "Leader", "Observe", "Proclaim", "Resign"]),
     ("v3lockpb.Lock", &["Lock", "Unlock"]),

@@ -43,10 +43,10 @@ impl State {
             let at = at.get(n).copied().unwrap_or_default();
             match op {
                 Op::Put { .. } => events.push(self.put(op, entry.revision, at)),
-                Op::Delete { key } => events.push(self.delete(key, entry.revision, at)),
-                Op::Tombstones { keys } => {
+                Op::Delete { key, sub } => events.push(self.delete(key, entry.revision, *sub, at)),
+                Op::Tombstones { keys, sub } => {
                     self.garbage.tombstones_message(at, keys.len());
-                    events.extend(keys.iter().map(|key| self.delete(key, entry.revision, at)));
+                    events.extend((*sub..).zip(keys).map(|(sub, key)| self.delete(key, entry.revision, sub, at)));
                 }
                 Op::LeaseGrant { id, ttl } => {
                     self.grant(*id, *ttl, at);
@@ -74,7 +74,7 @@ impl State {
     }
 
     fn put(&mut self, op: &Op, revision: Revision, at: Sequence) -> Option<Arc<Event>> {
-        let Op::Put { key, value, lease, create_revision, version } = op else { return None };
+        let Op::Put { key, value, lease, create_revision, version, sub } = op else { return None };
         let kv = KeyValue {
             key: key.clone(),
             value: value.clone(),
@@ -83,13 +83,14 @@ impl State {
             // Zero would say tombstone.
             version: (*version).max(1),
             lease: *lease,
+            sub: *sub,
             sequence: at,
         };
         self.write(EventKind::Put, kv)
     }
 
-    fn delete(&mut self, key: &Bytes, revision: Revision, at: Sequence) -> Option<Arc<Event>> {
-        let kv = KeyValue { key: key.clone(), mod_revision: revision, sequence: at, ..KeyValue::default() };
+    fn delete(&mut self, key: &Bytes, revision: Revision, sub: u32, at: Sequence) -> Option<Arc<Event>> {
+        let kv = KeyValue { key: key.clone(), mod_revision: revision, sub, sequence: at, ..KeyValue::default() };
         self.write(EventKind::Delete, kv)
     }
 

@@ -5,6 +5,7 @@
 //! [`State::settle`]. It walks the events, not the index.
 
 use super::garbage::GarbageTarget;
+use super::hash::HashScope;
 use super::key_value::{Event, EventKind};
 use super::machine::State;
 use super::revision::{Revision, Sequence};
@@ -15,6 +16,9 @@ impl State {
         if revision <= self.compacted {
             return;
         }
+        if self.holds_compactions {
+            self.unhashed.push_back(HashScope { compacted: self.compacted, revision, compaction: true });
+        }
         self.compacted = revision;
         self.compacted_by = at;
         let below = self.history.partition_point(|changed| changed.revision < revision);
@@ -24,8 +28,11 @@ impl State {
     }
 
     /// Frees what compaction made unreadable and notes it as garbage: of some keys only, about `max_events` of them.
-    /// Whether there is more to do.
+    /// Whether there is more to do; nothing can be done while a compaction is [`State::unhashed`].
     pub fn settle(&mut self, max_events: usize) -> bool {
+        if !self.unhashed.is_empty() {
+            return true;
+        }
         let mut settled = 0;
         while settled < max_events {
             let Some(changed) = self.unsettled.pop_front() else { return false };

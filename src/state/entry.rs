@@ -6,7 +6,8 @@ use super::request::Alarm;
 use super::revision::{LeaseId, Revision};
 
 /// One effect on the state. Everything an effect needs is in it, so that replaying a compacted log
-/// gives the same state as replaying all of it.
+/// gives the same state as replaying all of it. `sub` is etcd's sub-revision: the how manieth change of a key in its
+/// transaction it is, from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     Put {
@@ -15,13 +16,17 @@ pub enum Op {
         lease: LeaseId,
         create_revision: Revision,
         version: i64,
+        sub: u32,
     },
     Delete {
         key: Bytes,
+        sub: u32,
     },
-    /// Many deletes in one: for ranges and leases with more keys than a batch has room for.
+    /// Many deletes in one: for ranges and leases with more keys than a batch has room for. `sub` is the first key's; the
+    /// others follow.
     Tombstones {
         keys: Vec<Bytes>,
+        sub: u32,
     },
     /// `ttl` in seconds.
     LeaseGrant {
@@ -50,6 +55,15 @@ pub struct Entry {
 impl Op {
     /// Whether the op changes keys and so takes a revision.
     pub fn writes_keys(&self) -> bool {
-        matches!(self, Op::Put { .. } | Op::Delete { .. } | Op::Tombstones { .. })
+        self.changes() > 0
+    }
+
+    /// How many changes of keys it is.
+    pub fn changes(&self) -> usize {
+        match self {
+            Op::Put { .. } | Op::Delete { .. } => 1,
+            Op::Tombstones { keys, .. } => keys.len(),
+            _ => 0,
+        }
     }
 }

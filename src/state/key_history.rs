@@ -108,6 +108,15 @@ impl KeyHistory {
         Some(Superseded { dropped, by })
     }
 
+    /// Every version and tombstone that is held, oldest first.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Arc<KeyValue>> {
+        let (one, many) = match self {
+            KeyHistory::One { kv, .. } => (Some(kv), None),
+            KeyHistory::Many { versions, .. } => (None, Some(versions.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, KeyHistory::Many { versions, .. } if versions.is_empty())
     }
@@ -120,17 +129,6 @@ impl KeyHistory {
             }
         } else if versions.capacity() > 16 && versions.len() < versions.capacity() / 4 {
             versions.shrink_to_fit();
-        }
-    }
-}
-
-#[cfg(test)]
-impl KeyHistory {
-    /// Every version and tombstone that is held.
-    pub(super) fn all(&self) -> Vec<Arc<KeyValue>> {
-        match self {
-            KeyHistory::One { kv, .. } => vec![kv.clone()],
-            KeyHistory::Many { versions, .. } => versions.iter().cloned().collect(),
         }
     }
 }

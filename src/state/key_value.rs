@@ -18,12 +18,14 @@ pub struct KeyValue {
     /// 1 for the put that created the key, plus one for each put since.
     pub version: i64,
     pub lease: LeaseId,
+    /// etcd's sub-revision: which of the changes of `mod_revision` this is, from 0.
+    pub sub: u32,
     /// Where in the log this version begins (the first message of its value).
     pub sequence: Sequence,
 }
 
 impl KeyValue {
-    /// Not a version but the mark that the key ended here: only key, mod_revision and sequence are set.
+    /// Not a version but the mark that the key ended here: only key, mod_revision, sub and sequence are set.
     pub fn is_tombstone(&self) -> bool {
         self.version == 0
     }
@@ -44,7 +46,7 @@ pub enum EventKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub kind: EventKind,
-    /// After a put: the new version. After a delete: only key and mod_revision (and sequence) are set.
+    /// After a put: the new version. After a delete: only key and mod_revision (and sub and sequence) are set.
     pub kv: Arc<KeyValue>,
     /// What stood there before, if the key existed; held by the event, so compaction cannot take it away.
     pub prev: Option<Arc<KeyValue>>,

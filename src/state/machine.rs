@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::fingerprint::Fingerprint;
 use super::garbage::GarbageBook;
+use super::hash::HashScope;
 use super::key_history::KeyHistory;
 use super::key_value::{KeyValue, RevisionEvents};
 use super::lease::Lease;
@@ -38,6 +39,9 @@ pub struct State {
     pub(super) history: VecDeque<Arc<RevisionEvents>>,
     /// Events at or below `compacted` whose keys may still hold versions that nobody can read.
     pub(super) unsettled: VecDeque<Arc<RevisionEvents>>,
+    pub(super) holds_compactions: bool,
+    /// Compactions, oldest first, that wait to be hashed: until then nothing is settled.
+    pub(super) unhashed: VecDeque<HashScope>,
     pub(super) leases: BTreeMap<LeaseId, Lease>,
     pub(super) alarms: BTreeSet<Alarm>,
     pub(super) garbage: GarbageBook,
@@ -56,6 +60,8 @@ impl State {
             index: BTreeMap::new(),
             history: VecDeque::new(),
             unsettled: VecDeque::new(),
+            holds_compactions: false,
+            unhashed: VecDeque::new(),
             leases: BTreeMap::new(),
             alarms: BTreeSet::new(),
             garbage: GarbageBook::default(),

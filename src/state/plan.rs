@@ -46,12 +46,13 @@ pub(super) struct Planner<'a> {
     limits: Limits,
     /// Keys deleted by ops of their own.
     deletes: usize,
-    writes_keys: bool,
+    /// The sub-revision of the next change of a key.
+    sub: u32,
 }
 
 impl<'a> Planner<'a> {
     fn new(before: View<'a>, limits: Limits) -> Planner<'a> {
-        Planner { before, own: Layer::default(), ops: Vec::new(), limits, deletes: 0, writes_keys: false }
+        Planner { before, own: Layer::default(), ops: Vec::new(), limits, deletes: 0, sub: 0 }
     }
 
     fn finish(self) -> Option<Entry> {
@@ -67,11 +68,11 @@ impl<'a> Planner<'a> {
     /// The store's revision as of now: the entry's own as soon as it has written a key.
     pub(super) fn revision(&self) -> Revision {
         let before = self.before.revision();
-        if self.writes_keys { before.next() } else { before }
+        if self.sub > 0 { before.next() } else { before }
     }
 
     fn push(&mut self, op: Op) {
-        self.writes_keys |= op.writes_keys();
+        self.sub += op.changes() as u32;
         self.own.absorb_op(&op, self.revision());
         self.ops.push(op);
     }
@@ -113,6 +114,7 @@ impl<'a> Planner<'a> {
             lease: kept(put.ignore_lease)?.map_or(put.lease, |prev| prev.lease),
             create_revision: prev.as_ref().map_or(revision, |prev| prev.create_revision),
             version: prev.as_ref().map_or(0, |prev| prev.version) + 1,
+            sub: self.sub,
         };
         self.push(op);
         Ok(PutResponse { revision, prev_kv: prev.filter(|_| put.prev_kv) })
@@ -132,20 +134,20 @@ impl<'a> Planner<'a> {
     fn delete(&mut self, keys: Vec<Bytes>) {
         if self.deletes + keys.len() <= self.limits.max_delete_ops {
             self.deletes += keys.len();
-            keys.into_iter().for_each(|key| self.push(Op::Delete { key }));
+            keys.into_iter().for_each(|key| self.push(Op::Delete { key, sub: self.sub }));
             return;
         }
         let (mut piece, mut bytes) = (Vec::new(), 0);
         for key in keys {
             let size = key.len() + TOMBSTONE_OVERHEAD;
             if bytes + size > self.limits.max_tombstones_bytes && !piece.is_empty() {
-                self.push(Op::Tombstones { keys: std::mem::take(&mut piece) });
+                self.push(Op::Tombstones { keys: std::mem::take(&mut piece), sub: self.sub });
                 bytes = 0;
             }
             bytes += size;
             piece.push(key);
         }
-        self.push(Op::Tombstones { keys: piece });
+        self.push(Op::Tombstones { keys: piece, sub: self.sub });
     }
 
     fn lease_grant(&mut self, id: LeaseId, ttl: i64) -> Result<Response, Error> {

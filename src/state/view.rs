@@ -40,7 +40,7 @@ impl Layer {
     pub(super) fn absorb_op(&mut self, op: &Op, revision: Revision) {
         self.revision = self.revision.max(revision);
         match op {
-            Op::Put { key, value, lease, create_revision, version } => {
+            Op::Put { key, value, lease, create_revision, version, sub } => {
                 let kv = KeyValue {
                     key: key.clone(),
                     value: value.clone(),
@@ -48,12 +48,13 @@ impl Layer {
                     mod_revision: revision,
                     version: *version,
                     lease: *lease,
+                    sub: *sub,
                     sequence: Sequence::ZERO,
                 };
                 self.keys.insert(key.clone(), Some(Arc::new(kv)));
             }
-            Op::Delete { key } => drop(self.keys.insert(key.clone(), None)),
-            Op::Tombstones { keys } => self.keys.extend(keys.iter().map(|key| (key.clone(), None))),
+            Op::Delete { key, .. } => drop(self.keys.insert(key.clone(), None)),
+            Op::Tombstones { keys, .. } => self.keys.extend(keys.iter().map(|key| (key.clone(), None))),
             Op::LeaseGrant { id, ttl } => drop(self.leases.insert(*id, Some(*ttl))),
             Op::LeaseRevoke { id } => drop(self.leases.insert(*id, None)),
             Op::Compact { revision } => self.compacted = self.compacted.max(*revision),

@@ -49,10 +49,12 @@ impl<L: Log> Compactor<L> {
         let mut rounds = Rounds::default();
         let mut done = if self.shared.state().has_garbage() { Revision::ZERO } else { *compacted.borrow() };
         self.tell(done);
+        let mut asked = false;
         loop {
             let wanted = *compacted.borrow_and_update();
             let responsible = self.log.traits().exclusive || *claimed.borrow_and_update() == Some(self.session);
-            if responsible && wanted > done {
+            if responsible && (wanted > done || asked && self.shared.state().has_garbage()) {
+                asked = false;
                 match self.round(&mut rounds).await {
                     Ok(revision) => {
                         done = revision;
@@ -71,6 +73,10 @@ impl<L: Log> Compactor<L> {
             let changed = tokio::select! {
                 changed = compacted.changed() => changed,
                 changed = claimed.changed() => changed,
+                () = self.shared.removal_wanted.notified() => {
+                    asked = true;
+                    Ok(())
+                }
                 () = self.engine.closed() => return,
             };
             if changed.is_err() {
@@ -165,6 +171,7 @@ struct Rounds {
 
 /// Finds what compaction has made garbage: in pieces, so that nobody waits long for the state.
 async fn settle(shared: &Shared) {
+    shared.hashes.taken(shared).await;
     while shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
         tokio::task::yield_now().await;
     }

@@ -56,6 +56,7 @@ pub enum Record {
         create_revision: Revision,
         version: i64,
         lease: LeaseId,
+        sub: u32,
         chunk: u32,
         chunks: u32,
         value: Bytes,
@@ -63,11 +64,13 @@ pub enum Record {
     Delete {
         key: Bytes,
         revision: Revision,
+        sub: u32,
     },
-    /// Deletes of many keys in one message; a long list takes several of them in one entry.
+    /// Deletes of many keys in one message; a long list takes several of them in one entry. `sub` is the first key's.
     Tombstones {
         keys: Vec<Bytes>,
         revision: Revision,
+        sub: u32,
     },
     /// `ttl` in seconds.
     LeaseGrant {

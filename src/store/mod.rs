@@ -7,6 +7,7 @@ mod compactor;
 mod engine;
 pub mod error;
 mod fence;
+mod hash;
 mod lease;
 mod lessor;
 pub mod log;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use engine::{Fatal, Progress};
 pub use error::Error;
+pub use hash::KeyspaceHash;
 pub use lease::{Granted, LeaseStatus};
 pub use open::{Options, Running};
 pub use read::Consistency;

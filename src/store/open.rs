@@ -14,7 +14,7 @@ use super::compactor::Compactor;
 use super::engine::{Engine, EngineOptions, Fatal, Progress, Service, Shared};
 use super::fence::Fence;
 use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId};
-use super::{Inner, Store, room, status};
+use super::{Inner, Store, hash, room, status};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -87,6 +87,7 @@ impl Store {
         tokio::spawn(Claimer { log: log.clone(), shared: shared.clone(), engine: engine.clone(), session }.run());
         let answerer = Answerer { log: log.clone(), shared: shared.clone(), fence: fence.clone(), engine, session };
         tokio::spawn(answerer.run());
+        tokio::spawn(hash::hash_compactions(shared.clone()));
         tokio::spawn(room::look(log.clone(), shared.clone()));
         tokio::spawn(tell_progress(shared.clone(), options.progress_notify_interval));
 

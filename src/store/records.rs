@@ -17,7 +17,7 @@ pub fn split(entry: &Entry, max_bytes: usize) -> Vec<Record> {
 
 fn split_op(op: &Op, revision: Revision, max_bytes: usize, records: &mut Vec<Record>) {
     match op {
-        Op::Put { key, value, lease, create_revision, version } => {
+        Op::Put { key, value, lease, create_revision, version, sub } => {
             let chunks = value.len().div_ceil(max_bytes).max(1);
             for i in 0..chunks {
                 let end = value.len().min((i + 1) * max_bytes);
@@ -27,14 +27,17 @@ fn split_op(op: &Op, revision: Revision, max_bytes: usize, records: &mut Vec<Rec
                     create_revision: *create_revision,
                     version: *version,
                     lease: *lease,
+                    sub: *sub,
                     chunk: i as u32 + 1,
                     chunks: chunks as u32,
                     value: value.slice(i * max_bytes..end),
                 });
             }
         }
-        Op::Delete { key } => records.push(Record::Delete { key: key.clone(), revision }),
-        Op::Tombstones { keys } => records.push(Record::Tombstones { keys: keys.clone(), revision }),
+        Op::Delete { key, sub } => records.push(Record::Delete { key: key.clone(), revision, sub: *sub }),
+        Op::Tombstones { keys, sub } => {
+            records.push(Record::Tombstones { keys: keys.clone(), revision, sub: *sub });
+        }
         Op::LeaseGrant { id, ttl } => records.push(Record::LeaseGrant { id: *id, ttl: *ttl }),
         Op::LeaseRevoke { id } => records.push(Record::LeaseRevoke { id: *id }),
         Op::Compact { revision } => records.push(Record::Compact { revision: *revision }),
@@ -88,12 +91,12 @@ struct PartialValue {
 
 fn join_record(sequence: Sequence, record: Record, partial: &mut PartialValue) -> Option<(Sequence, Op)> {
     let op = match record {
-        Record::Put { key, create_revision, version, lease, chunk, chunks, value, .. } => {
+        Record::Put { key, create_revision, version, lease, sub, chunk, chunks, value, .. } => {
             let (begins, value) = partial.add(sequence, chunk, chunks, value)?;
-            return Some((begins, Op::Put { key, value, lease, create_revision, version }));
+            return Some((begins, Op::Put { key, value, lease, create_revision, version, sub }));
         }
-        Record::Delete { key, .. } => Op::Delete { key },
-        Record::Tombstones { keys, .. } => Op::Tombstones { keys },
+        Record::Delete { key, sub, .. } => Op::Delete { key, sub },
+        Record::Tombstones { keys, sub, .. } => Op::Tombstones { keys, sub },
         Record::LeaseGrant { id, ttl } => Op::LeaseGrant { id, ttl },
         Record::LeaseRevoke { id } => Op::LeaseRevoke { id },
         Record::Compact { revision } => Op::Compact { revision },
@@ -144,6 +147,7 @@ mod tests {
             lease: LeaseId(7),
             create_revision: Revision(2),
             version: 3,
+            sub: 0,
         }
     }
 
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_value_over_the_limit_comes_back_whole() {
-        let ops = vec![put(b"0123456789"), put(b""), Op::Delete { key: Bytes::from_static(b"d") }];
+        let ops = vec![put(b"0123456789"), put(b""), Op::Delete { key: Bytes::from_static(b"d"), sub: 2 }];
         let entry = Entry { revision: Revision(4), ops };
         let records = split(&entry, 4);
         assert_eq!(records.len(), 3 + 1 + 1);

@@ -50,6 +50,12 @@ impl Store {
         self.inner.options.member_id
     }
 
+    /// Asks for the removal of what the last compactions have left in the log, as far as it is due. Does not wait for it. Of several
+    /// jine the one does it that writes.
+    pub fn remove_garbage(&self) {
+        self.inner.shared.removal_wanted.notify_one();
+    }
+
     /// Why linearizable requests are not served right now, if they are not. Asks nobody.
     pub fn unavailable(&self) -> Option<String> {
         match &*self.inner.shared.service.borrow() {

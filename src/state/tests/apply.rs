@@ -99,6 +99,7 @@ fn a_version_at_or_below_the_floor_supersedes_at_once() {
             lease: LeaseId(5),
             create_revision: Revision(3),
             version: revision,
+            sub: 0,
         }],
     };
     assert!(state.apply(&put(5, "old"), &[Sequence(10)]).events.is_none());
@@ -112,7 +113,7 @@ fn a_version_at_or_below_the_floor_supersedes_at_once() {
 
 #[test]
 fn deleting_a_missing_key_below_the_floor_is_no_event_and_above_it_one() {
-    let delete = |revision| Entry { revision: Revision(revision), ops: vec![Op::Delete { key: bytes("a") }] };
+    let delete = |revision| Entry { revision: Revision(revision), ops: vec![Op::Delete { key: bytes("a"), sub: 0 }] };
     let mut state = State::new(Revision(1), Revision(8));
     assert!(state.apply(&delete(7), &[Sequence(1)]).events.is_none());
     let events = state.apply(&delete(11), &[Sequence(2)]).events.unwrap();

@@ -108,6 +108,7 @@ fn a_hot_key_is_read_at_any_of_100_000_revisions() {
             lease: LeaseId::NONE,
             create_revision: Revision(2),
             version: n,
+            sub: 0,
         };
         machine.apply(&Entry { revision: Revision(n + 1), ops: vec![op] });
     }
@@ -116,7 +117,7 @@ fn a_hot_key_is_read_at_any_of_100_000_revisions() {
         assert_eq!(kv.kvs[0].version, revision - 1);
     }
     machine.compact(versions);
-    assert_eq!(machine.state.index[&b"hot"[..]].all().len(), 2);
+    assert_eq!(machine.state.index[&b"hot"[..]].versions().count(), 2);
     machine.compact(versions + 1);
-    assert_eq!(machine.state.index[&b"hot"[..]].all().len(), 1);
+    assert_eq!(machine.state.index[&b"hot"[..]].versions().count(), 1);
 }

@@ -134,8 +134,8 @@ fn a_tombstones_message_waits_for_all_of_its_keys_and_those_before_it() {
 #[test]
 fn tombstones_left_alone_in_a_purged_log_are_found_again() {
     let mut state = State::new(Revision(9), Revision(9));
-    state.apply(&Entry { revision: Revision(5), ops: vec![Op::Delete { key: bytes("a") }] }, &[Sequence(50)]);
-    let both = Op::Tombstones { keys: vec![bytes("b"), bytes("c")] };
+    state.apply(&Entry { revision: Revision(5), ops: vec![Op::Delete { key: bytes("a"), sub: 0 }] }, &[Sequence(50)]);
+    let both = Op::Tombstones { keys: vec![bytes("b"), bytes("c")], sub: 0 };
     state.apply(&Entry { revision: Revision(6), ops: vec![both] }, &[Sequence(60)]);
     state.apply(&Entry { revision: Revision(6), ops: vec![Op::LeaseRevoke { id: LeaseId(1) }] }, &[Sequence(61)]);
     let lease = Garbage { target: GarbageTarget::Lease(LeaseId(1)), below: Sequence(61), then: Some(Sequence(62)) };
@@ -157,7 +157,8 @@ fn many_deletes_are_split_into_messages_that_fit() {
     machine.delete(between("key-", "key."));
     let (entry, _) = machine.log.last().unwrap();
     // 5 bytes and 8 of overhead each, 40 at most.
-    let sizes: Vec<_> = entry.ops.iter().map(|op| matches!(op, Op::Tombstones { keys } if keys.len() == 3)).collect();
+    let sizes: Vec<_> =
+        entry.ops.iter().map(|op| matches!(op, Op::Tombstones { keys, .. } if keys.len() == 3)).collect();
     assert_eq!(sizes, [true; 3]);
     assert_eq!(machine.state.revision(), Revision(11));
     assert_eq!(machine.state.events_from(Revision(11), 1).unwrap()[0].events.len(), 9);

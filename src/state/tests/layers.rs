@@ -136,7 +136,7 @@ fn a_planned_lease_can_be_used_and_a_planned_revoke_takes_planned_keys() {
     let view = View::new(&machine.state, &layers);
     assert_eq!(view.lease_keys(LeaseId(1)), ["m", "z"]);
     let revoke = plan(&view, &Request::LeaseRevoke { id: LeaseId(1) }, LIMITS).unwrap().entry.unwrap();
-    let deletes = ["m", "z"].map(|key| Op::Delete { key: key.into() });
+    let deletes = [("m", 0), ("z", 1)].map(|(key, sub)| Op::Delete { key: key.into(), sub });
     assert_eq!(revoke.ops, [&deletes[..], &[Op::LeaseRevoke { id: LeaseId(1) }]].concat());
     assert_eq!(revoke.revision, view.revision().next());
 }

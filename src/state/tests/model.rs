@@ -193,6 +193,7 @@ impl Model {
             mod_revision: revision,
             version: 1,
             lease: put.lease,
+            sub: draft.events.len() as u32,
             sequence: Sequence::ZERO,
         };
         if let Some(prev) = &prev {
@@ -207,7 +208,7 @@ impl Model {
         }
         let prev = prev.map(Arc::new);
         draft.keys.insert(put.key.clone(), kv.clone());
-        let seen = if kv.version == 1 { None } else { self.before(&put.key) };
+        let seen = if kv.create_revision == revision { None } else { self.before(&put.key) };
         draft.events.push(Event { kind: EventKind::Put, kv: Arc::new(kv), prev: seen });
         PutResponse { revision, prev_kv: if put.prev_kv { prev } else { None } }
     }
@@ -224,7 +225,12 @@ impl Model {
 
     fn delete_key(&self, draft: &mut Draft, key: &Bytes) -> Arc<KeyValue> {
         let prev = Arc::new(draft.keys.remove(key).expect("a key that exists"));
-        let kv = KeyValue { key: key.clone(), mod_revision: Revision(self.revision() + 1), ..KeyValue::default() };
+        let kv = KeyValue {
+            key: key.clone(),
+            mod_revision: Revision(self.revision() + 1),
+            sub: draft.events.len() as u32,
+            ..KeyValue::default()
+        };
         draft.events.push(Event { kind: EventKind::Delete, kv: Arc::new(kv), prev: self.before(key) });
         prev
     }

@@ -148,7 +148,7 @@ pub(super) fn check_totals(state: &State, model: &Model) -> Result<(), TestCaseE
     model.now().values().for_each(|kv| fingerprint.add_key(hash_key(&kv.key), kv.mod_revision));
     model.leases.keys().for_each(|id| fingerprint.add_lease(LeaseId(*id)));
     prop_assert_eq!(state.fingerprint(), fingerprint);
-    let held: u64 = state.index.values().flat_map(|history| history.all()).map(|kv| kv.size()).sum();
+    let held: u64 = state.index.values().flat_map(|history| history.versions()).map(|kv| kv.size()).sum();
     prop_assert_eq!(state.live_bytes(), held);
     Ok(())
 }

@@ -98,6 +98,7 @@ impl<L: Log> Engine<L> {
             // What was removed meanwhile may be missing in the history, which the fingerprint of a state does not show.
             return Err(Trouble::Rebuild("a compaction has overtaken the reading".to_owned()));
         }
+        self.shared.hub.publish(|state| (Vec::new(), state.hold_compactions()));
         tracing::info!(
             sequence = %target, revision = %self.shared.state().revision(), foreign = self.reader.foreign,
             "the log is read"

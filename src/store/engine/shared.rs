@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::command::Write;
 use crate::state::{Revision, Sequence, State};
 use crate::store::error::Error;
+use crate::store::hash::Hashes;
 use crate::store::lessor::Lessor;
 use crate::store::log::{ClusterId, SessionId};
 use crate::store::room::Room;
@@ -68,8 +69,11 @@ pub struct Shared {
     pub progress: watch::Sender<Progress>,
     /// Somebody needs a lessor.
     pub claim_needed: Notify,
+    /// Somebody wants what nobody needs to be removed, without a new compaction.
+    pub removal_wanted: Notify,
     pub counters: Counters,
     pub room: Room,
+    pub hashes: Hashes,
     cluster: AtomicU64,
     claim_place: AtomicU64,
     lessor: Mutex<Lessor>,
@@ -93,9 +97,11 @@ impl Shared {
             stopping: AtomicBool::new(false),
             progress,
             claim_needed: Notify::new(),
+            removal_wanted: Notify::new(),
             claim_place: AtomicU64::new(0),
             counters: Counters::default(),
             room: Room::default(),
+            hashes: Hashes::default(),
             cluster: AtomicU64::new(0),
             lessor: Mutex::default(),
             writes,

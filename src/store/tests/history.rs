@@ -51,7 +51,7 @@ impl History {
                     written.insert(key, *version);
                     self.puts.entry(value.clone()).or_default().push(entry.revision.0);
                 }
-                Op::Delete { key } => {
+                Op::Delete { key, .. } => {
                     assert!(self.state.get(key).is_some(), "{key:?} at revision {}", entry.revision);
                     written.insert(key, 0);
                 }

@@ -297,6 +297,7 @@ pub fn put_record(key: &str, revision: i64, value: &str) -> Record {
         create_revision: Revision(revision),
         version: 1,
         lease: crate::state::LeaseId::NONE,
+        sub: 0,
         chunk: 1,
         chunks: 1,
         value: Bytes::copy_from_slice(value.as_bytes()),
