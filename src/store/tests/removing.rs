@@ -1,9 +1,9 @@
 //! Rules 7 and 8: what a checkpoint proves, and what may go when.
 
-use super::fake::Stream;
+use super::fake::{CLUSTER, Stream, put_record};
 use super::support::*;
-use crate::state::{Revision, Sequence};
-use crate::store::log::{Content, Record, SessionId};
+use crate::state::{LeaseId, Revision, Sequence};
+use crate::store::log::{Content, EntryId, Outgoing, Record, SessionId, Stamp};
 
 fn place_of(stream: &Stream, wanted: impl Fn(&Record) -> bool) -> Option<Sequence> {
     let ours = |content: &Content| matches!(content, Content::Ours(_, record) if wanted(record));
@@ -75,4 +75,66 @@ async fn a_compaction_asked_of_one_that_is_not_the_lessor_is_done_by_the_lessor(
         let garbage = |node: &Node| node.store.inner.shared.state().garbage_len();
         eventually("both remember the same", || garbage(&a) == 2 && garbage(&b) == 2).await;
     }
+}
+
+/// Rule 7: what stands where it was meant to and does not count all the same must not begin to count when the messages
+/// around it are gone.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_keeps_void_messages_void() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.put("k", "1").await.unwrap();
+    // A foreign message takes the first place of another jine's group of two, and the second is stored (rule 3's trap).
+    let group = Sequence(stream.last() + 1);
+    stream.put_foreign();
+    let stamp = Stamp {
+        id: EntryId { session: SessionId(77), counter: 2 },
+        cluster: CLUSTER,
+        entry: 4,
+        part: 1,
+        parts: 1,
+        meant_for: group.next(),
+        group,
+    };
+    stream.put(vec![Outgoing { stamp, record: put_record("void", 4, "x") }]);
+    let revision = a.put("k", "2").await.unwrap();
+    assert_eq!(a.get("void").await, Ok(None));
+    a.store.compact(Revision(revision), true).await.unwrap();
+    stream.remove(group.0);
+    let checkpoint = stream.messages().into_iter().find_map(|message| match message.content {
+        Content::Ours(_, Record::Checkpoint(checkpoint)) => Some(checkpoint),
+        _ => None,
+    });
+    assert_eq!(checkpoint.unwrap().void, [group.next()]);
+    let b = open(&stream, 11).await;
+    assert_eq!(b.get("void").await, Ok(None));
+    assert_eq!(b.get("k").await, Ok(Some("2".to_owned())));
+}
+
+/// Rule 8: the last claim stays, and so do the grants of live leases and the two newest checkpoints.
+#[tokio::test(start_paused = true)]
+async fn compaction_leaves_the_last_claim_live_grants_and_two_checkpoints() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.store.lease_grant(LeaseId(5), 1000).await.unwrap();
+    a.store.lease_grant(LeaseId(6), 1000).await.unwrap();
+    eventually("there is a lessor", || a.store.inner.shared.claim().is_some()).await;
+    a.store.lease_revoke(LeaseId(6)).await.unwrap();
+    for n in 0..4 {
+        let revision = a.put("k", &n.to_string()).await.unwrap();
+        a.store.compact(Revision(revision), true).await.unwrap();
+    }
+    let count = |wanted: fn(&Record) -> bool| {
+        let ours = |content: &Content| matches!(content, Content::Ours(_, record) if wanted(record));
+        stream.messages().iter().filter(|message| ours(&message.content)).count()
+    };
+    assert_eq!(count(|record| matches!(record, Record::Claim)), 1);
+    assert_eq!(count(|record| matches!(record, Record::LeaseGrant { id: LeaseId(5), .. })), 1);
+    assert_eq!(count(|record| matches!(record, Record::LeaseGrant { id: LeaseId(6), .. })), 0);
+    assert_eq!(count(|record| matches!(record, Record::LeaseRevoke { .. })), 0);
+    assert_eq!(count(|record| matches!(record, Record::Checkpoint(_))), 2);
+    assert_eq!(count(|record| matches!(record, Record::Compact { .. })), 0);
+    let b = open(&stream, 11).await;
+    assert_eq!(b.store.inner.shared.claim(), Some(SessionId(10)));
+    assert_eq!(b.store.lease_keep_alive(LeaseId(5)).await, Ok(Some(1000)));
 }
