@@ -6,6 +6,7 @@ mod etcdctl;
 mod faults;
 mod hostile;
 mod jetstream;
+mod kine;
 mod layering;
 mod nats_server;
 mod oracle;

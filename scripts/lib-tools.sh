@@ -57,15 +57,23 @@ linker_flags() {
     printf '%s' "$flags"
 }
 
+# build_tags MODULE: what a program leaves out unless asked.
+build_tags() {
+    case $1 in
+        kine) printf nats ;;
+    esac
+}
+
 # go_tool MODULE BINARY=PACKAGE…
 go_tool() {
-    local module=$1 dir=$root/integration/tools/$1 target names=() flags stamp start=$SECONDS
+    local module=$1 dir=$root/integration/tools/$1 target names=() flags tags stamp start=$SECONDS
     shift
     for target in "$@"; do names+=("${target%%=*}"); done
     flags=$(linker_flags "$module")
+    tags=$(build_tags "$module")
     stamp=$({
         find "$dir" -maxdepth 1 -type f \( -name 'go.*' -o -name '*.go' \) -print0 | sort -z | xargs -0 cat
-        printf '%s\n' "$*" "$flags" "$(uname -sm)"
+        printf '%s\n' "$*" "$flags$tags" "$(uname -sm)"
     } | sha256sum | cut -c 1-16)
     if [ "$(cat "$tools/stamps/$module" 2>/dev/null)" = "$stamp" ] && [ -x "$bin/${names[0]}" ]; then
         return
@@ -76,7 +84,7 @@ go_tool() {
         for target in "$@"; do
             rm -f "$bin/${target%%=*}"
             CGO_ENABLED=0 GOFLAGS='' GOWORK=off go -C "$dir" build -trimpath -buildvcs=false \
-                -ldflags "$flags" -o "$bin/${target%%=*}" "${target#*=}" ||
+                -tags "$tags" -ldflags "$flags" -o "$bin/${target%%=*}" "${target#*=}" ||
                 die "building ${target%%=*} failed"
         done
         say "built ${names[*]} in $(since "$start")"

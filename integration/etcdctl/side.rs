@@ -6,13 +6,17 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use regex::Regex;
 
 use super::same::Same;
 use super::script::{Action, Command};
-use crate::support::{eventually, kill, tool};
+use crate::support::{eventually, eventually_within, kill, tool};
 use crate::wire::target::Target;
+
+/// `check perf` takes more than a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) struct Side {
     target: Target,
@@ -149,8 +153,8 @@ impl Running {
     }
 
     fn end(mut self) -> Outcome {
-        let status =
-            eventually(&format!("the end of etcdctl {}", self.command), || self.child.try_wait().expect("its status"));
+        let what = format!("the end of etcdctl {}", self.command);
+        let status = eventually_within(PATIENCE, &what, || self.child.try_wait().expect("its status"));
         Outcome { code: code(status), output: self.output.whole(), errors: self.errors.whole() }
     }
 }

@@ -13,7 +13,7 @@ use jine::pb::etcdserverpb::watch_request::RequestUnion;
 use jine::pb::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest,
     PutRequest, RangeRequest, RequestOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
-    WatchRequest, WatchResponse,
+    WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use jine::pb::mvccpb::{Event, KeyValue};
 use tokio::sync::mpsc;
@@ -65,6 +65,21 @@ impl Client {
     pub(crate) async fn delete(&self, key: impl Into<Bytes>) -> Result<i64, Status> {
         let request = DeleteRangeRequest { key: key.into(), ..Default::default() };
         Ok(self.kv.clone().delete_range(request).await?.into_inner().deleted)
+    }
+
+    /// Deletes what a revision has written, as Kubernetes does; the revision of that.
+    pub(crate) async fn delete_at(&self, key: impl Into<Bytes>, revision: i64) -> Result<i64, Status> {
+        let key = key.into();
+        let delete = DeleteRangeRequest { key: key.clone(), ..Default::default() };
+        let read = RangeRequest { key: key.clone(), ..Default::default() };
+        let request = TxnRequest {
+            compare: vec![written_at(key, revision)],
+            success: vec![RequestOp { request: Some(Op::RequestDeleteRange(delete)) }],
+            failure: vec![RequestOp { request: Some(Op::RequestRange(read)) }],
+        };
+        let response = self.kv.clone().txn(request).await?.into_inner();
+        assert!(response.succeeded, "another revision has written it");
+        Ok(response.header.unwrap().revision)
     }
 
     /// The same for every key there is, in one request.
@@ -134,7 +149,7 @@ impl Client {
         let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         requests.send(create).await.unwrap();
         let responses = self.watch.clone().watch(ReceiverStream::new(receiver)).await?.into_inner();
-        let mut watch = Watch { responses, _requests: requests };
+        let mut watch = Watch { responses, requests };
         assert!(watch.next().await?.created);
         Ok(watch)
     }
@@ -142,13 +157,18 @@ impl Client {
 
 pub(crate) struct Watch {
     responses: Streaming<WatchResponse>,
-    _requests: mpsc::Sender<WatchRequest>,
+    requests: mpsc::Sender<WatchRequest>,
 }
 
 impl Watch {
     pub(crate) async fn next(&mut self) -> Result<WatchResponse, Status> {
         let message = tokio::time::timeout(PATIENCE, self.responses.message()).await.expect("a response in time")?;
         message.ok_or_else(|| Status::unavailable("the stream has ended"))
+    }
+
+    pub(crate) async fn request_progress(&self) {
+        let request = RequestUnion::ProgressRequest(WatchProgressRequest {});
+        self.requests.send(WatchRequest { request_union: Some(request) }).await.unwrap();
     }
 
     /// Responses until `count` events have come.

@@ -113,6 +113,11 @@ impl Jine {
         self.end()
     }
 
+    /// The exit code, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
+    }
+
     pub(crate) fn end(&mut self) -> Option<i32> {
         let status = eventually("the end of jine", || self.child.try_wait().unwrap());
         if let Some(logged) = self.logged.take() {

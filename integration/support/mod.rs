@@ -19,8 +19,13 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 }
 
 /// Waits for something that must come true; the limit is only there for a test that has failed.
-pub(crate) fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+pub(crate) fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(60), what, check)
+}
+
+/// The same for what takes its time.
+pub(crate) fn eventually_within<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = check() {
             return value;
