@@ -20,15 +20,35 @@ const MAX_TXN_OPS: usize = 128;
 
 /// The program of a seed.
 pub(crate) fn program(seed: u64) -> Vec<Step> {
-    let mut make = Make { rng: Rng::new(seed), watching: false, deletes: true, keeps: true };
+    let mut make = Make { rng: Rng::new(seed), watching: false, hashing: false, deletes: true, keeps: true };
     make.watching = make.rng.one_in(3);
     let steps = make.rng.within(20, 60);
     (0..steps).map(|_| make.step()).collect()
 }
 
+/// One that asks for hashes, too: now and then, around compactions, and in the end.
+pub(crate) fn hashing_program(seed: u64) -> Vec<Step> {
+    let mut make = Make { rng: Rng::new(seed), watching: false, hashing: true, deletes: true, keeps: true };
+    let steps = make.rng.within(20, 60);
+    let mut program = Vec::new();
+    for _ in 0..steps {
+        match make.step() {
+            Step::Compact(revision, physical) => {
+                program.extend([Step::HashKv(0), Step::Compact(revision, physical)]);
+                program.extend([Step::HashKv(0), Step::HashKv(revision), Step::HashKv(make.revision())]);
+            }
+            step => program.push(step),
+        }
+    }
+    program.push(Step::HashKv(0));
+    program
+}
+
 struct Make {
     rng: Rng,
     watching: bool,
+    /// Leases go into the hash of what hangs on them, so that no key hangs on one whose id a server has chosen.
+    hashing: bool,
     /// Whether a transaction may delete, and whether its puts may keep value or lease. Not both: a put that keeps what the
     /// same transaction has deleted ends etcd 3.7.3 (index out of range in its put); jine refuses it.
     deletes: bool,
@@ -50,6 +70,7 @@ impl Make {
             93..97 => Step::TimeToLive(self.rng.pick(LEASES), self.rng.one_in(2)),
             97 => Step::Leases,
             98 => Step::ShortLease(LeaseGrantRequest { ttl: self.rng.within(-2, 5), id: self.rng.pick(&[0, 21]) }),
+            99 if self.hashing => Step::HashKv(self.revision()),
             99 => Step::Range(self.range()),
             100..108 => Step::Watch(self.rng.below(STREAMS), self.watch()),
             108..112 => Step::Cancel(self.rng.below(STREAMS), self.rng.within(-1, 7)),
@@ -127,8 +148,12 @@ impl Make {
 
     /// Most often one that can be streamed.
     fn streamed_range(&mut self) -> RangeRequest {
-        let range = self.range();
+        let mut range = self.range();
         if self.rng.one_in(5) {
+            // With a target and no order etcd loses keys or sends them twice.
+            if range.sort_order == 0 {
+                range.sort_target = 0;
+            }
             return range;
         }
         RangeRequest {
@@ -147,10 +172,17 @@ impl Make {
         PutRequest {
             key: self.key(),
             value: if ignore_value && !self.rng.one_in(5) { Bytes::new() } else { self.value() },
-            lease: if self.rng.one_in(4) && (!ignore_lease || self.rng.one_in(5)) { self.rng.pick(LEASES) } else { 0 },
+            lease: if self.rng.one_in(4) && (!ignore_lease || self.rng.one_in(5)) { self.put_lease() } else { 0 },
             prev_kv: self.rng.one_in(2),
             ignore_value,
             ignore_lease,
+        }
+    }
+
+    fn put_lease(&mut self) -> i64 {
+        match self.rng.pick(LEASES) {
+            CHOSEN if self.hashing => 11,
+            lease => lease,
         }
     }
 

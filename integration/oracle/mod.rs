@@ -29,6 +29,8 @@ struct Extent {
 
 const SLICE: Extent = Extent { operations: 20_000, time: Duration::from_secs(35) };
 const COMPARATOR: Extent = Extent { operations: 2_000, time: Duration::from_secs(10) };
+const HASHES: Extent = Extent { operations: 4_000, time: Duration::from_secs(15) };
+const HASHES_LONG: Extent = Extent { operations: 200_000, time: Duration::from_secs(1800) };
 const LONG: Extent = Extent { operations: 1_000_000, time: Duration::from_secs(24 * 3600) };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,23 +38,31 @@ async fn jine_answers_as_etcd_does() {
     let seed = std::env::var("JINE_SEED").ok().and_then(|seed| seed.parse().ok());
     if std::env::var_os("JINE_LONG").is_some() {
         let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap();
-        return run(Kind::Jine, seed.unwrap_or(since_epoch.as_secs() << 20), LONG).await;
+        return run(Kind::Jine, seed.unwrap_or(since_epoch.as_secs() << 20), LONG, generate::program).await;
     }
-    run(Kind::Jine, seed.unwrap_or(1), SLICE).await;
+    run(Kind::Jine, seed.unwrap_or(1), SLICE, generate::program).await;
+}
+
+/// Of all keys, at any revision, before and after compactions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jine_hashes_as_etcd_does() {
+    let seed = std::env::var("JINE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let extent = if std::env::var_os("JINE_LONG").is_some() { HASHES_LONG } else { HASHES };
+    run(Kind::Jine, seed.unwrap_or(1), extent, generate::hashing_program).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_answers_as_etcd_does() {
-    run(Kind::Etcd, 1, COMPARATOR).await;
+    run(Kind::Etcd, 1, COMPARATOR, generate::program).await;
 }
 
-async fn run(kind: Kind, first_seed: u64, extent: Extent) {
+async fn run(kind: Kind, first_seed: u64, extent: Extent, generate: impl Fn(u64) -> Vec<Step>) {
     let start = Instant::now();
     let mut pair = Pair::start(kind).await;
     let (mut operations, mut effects, mut seed) = (0, 0, first_seed);
     let mut counts = std::collections::BTreeMap::<String, usize>::new();
     while operations < extent.operations && start.elapsed() < extent.time {
-        let program = generate::program(seed);
+        let program = generate(seed);
         let before = pair.revision();
         match pair.compare(&program).await {
             Ok(report) => {

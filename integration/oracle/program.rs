@@ -14,6 +14,8 @@ pub(crate) enum Step {
     Delete(DeleteRangeRequest),
     Txn(TxnRequest),
     Compact(i64, bool),
+    /// Compares the hash of the keys.
+    HashKv(i64),
     Grant(LeaseGrantRequest),
     Revoke(i64),
     KeepAlive(i64),

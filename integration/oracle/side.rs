@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use jine::pb::etcdserverpb::kv_client::KvClient;
 use jine::pb::etcdserverpb::lease_client::LeaseClient;
+use jine::pb::etcdserverpb::maintenance_client::MaintenanceClient;
 use jine::pb::etcdserverpb::response_op::Response as OpResponse;
 use jine::pb::etcdserverpb::watch_client::WatchClient;
 use jine::pb::etcdserverpb::*;
@@ -36,6 +37,7 @@ pub(crate) struct Side {
     /// Two connections, used in turn.
     kv: [KvClient<Channel>; 2],
     lease: LeaseClient<Channel>,
+    maintenance: MaintenanceClient<Channel>,
     watch: WatchClient<Channel>,
     pub(super) now: Now,
 }
@@ -54,6 +56,7 @@ impl Side {
         let (one, other) = (connect().await, connect().await);
         Side {
             kv: [KvClient::new(one.clone()), KvClient::new(other.clone())],
+            maintenance: MaintenanceClient::new(other.clone()),
             lease: LeaseClient::new(other),
             watch: WatchClient::new(one),
             now: Now { revision: 1, ..Now::default() },
@@ -120,6 +123,15 @@ impl Side {
                 if answer.is_ok() {
                     self.now.compacted = self.now.compacted.max(revision);
                 }
+                self.outcome(answer)
+            }
+            Step::HashKv(revision) => {
+                if self.now.compacted > 0 {
+                    // Refused, but only after etcd has done with the compactions before.
+                    let again = CompactionRequest { revision: self.now.compacted, physical: true };
+                    kv.compact(again).await.unwrap_err();
+                }
+                let answer = self.maintenance.hash_kv(HashKvRequest { revision: meaning.revision(revision) }).await;
                 self.outcome(answer)
             }
             Step::Watch(stream, request) => {
@@ -278,6 +290,7 @@ answers! {
         }
     },
     CompactionResponse,
+    HashKvResponse,
     LeaseGrantResponse(self) { name_lease(&mut self.id) },
     LeaseRevokeResponse,
     LeaseKeepAliveResponse(self) { name_lease(&mut self.id) },
