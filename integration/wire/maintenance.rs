@@ -13,6 +13,9 @@ behaviours! {
     an_alarm_stands_until_it_is_lifted
     a_full_store_takes_no_more_but_gives_room
     the_member_can_be_connected_to
+    a_member_alone_is_not_changed
+    leadership_moves_to_a_member_only
+    a_downgrade_goes_one_minor_version_back
     authentication_is_off
 }
 
@@ -91,6 +94,82 @@ async fn the_member_can_be_connected_to(target: &Target) {
             "{member:?}"
         );
     }
+}
+
+async fn own_id(client: &mut Client) -> u64 {
+    client.cluster.member_list(MemberListRequest::default()).await.unwrap().into_inner().members[0].id
+}
+
+async fn a_member_alone_is_not_changed(target: &Target) {
+    let mut client = target.client().await;
+    let (id, refused) = (own_id(&mut client).await, Code::FailedPrecondition);
+    let unknown = (Code::NotFound, "etcdserver: member not found".to_owned());
+    let last = (Code::Unknown, "etcdserver: re-configuration failed due to not enough started members".to_owned());
+    assert_eq!(said(client.cluster.member_remove(MemberRemoveRequest { id }).await), last);
+    assert_eq!(said(client.cluster.member_remove(MemberRemoveRequest { id: 7 }).await), unknown);
+    let no_learner = (refused, "etcdserver: can only promote a learner member".to_owned());
+    assert_eq!(said(client.cluster.member_promote(MemberPromoteRequest { id }).await), no_learner);
+    assert_eq!(said(client.cluster.member_promote(MemberPromoteRequest { id: 7 }).await), unknown);
+    let update = MemberUpdateRequest { id: 7, peer_ur_ls: vec!["http://127.0.0.1:1".into()] };
+    assert_eq!(said(client.cluster.member_update(update).await), unknown);
+    let invalid = (Code::InvalidArgument, "etcdserver: given member URLs are invalid".to_owned());
+    for urls in [vec![], vec!["127.0.0.1:1"], vec!["http://127.0.0.1"], vec!["http://127.0.0.1:1/x"]] {
+        let peer_ur_ls = urls.into_iter().map(str::to_owned).collect();
+        let add = MemberAddRequest { peer_ur_ls, is_learner: false };
+        assert_eq!(said(client.cluster.member_add(add).await), invalid);
+    }
+}
+
+async fn leadership_moves_to_a_member_only(target: &Target) {
+    let mut client = target.client().await;
+    let id = own_id(&mut client).await;
+    let unknown = (Code::FailedPrecondition, "etcdserver: bad leader transferee".to_owned());
+    assert_eq!(said(client.maintenance.move_leader(MoveLeaderRequest { target_id: 7 }).await), unknown);
+    client.maintenance.move_leader(MoveLeaderRequest { target_id: id }).await.unwrap();
+}
+
+async fn a_downgrade_goes_one_minor_version_back(target: &Target) {
+    use downgrade_request::DowngradeAction::{Cancel, Enable, Validate};
+    let mut client = target.client().await;
+    for (action, version, expected) in [
+        (Validate as i32, "x", (Code::InvalidArgument, "etcdserver: wrong downgrade target version format")),
+        (Validate as i32, "3.5", (Code::InvalidArgument, "etcdserver: invalid downgrade target version")),
+        (Validate as i32, "3.6.1", (Code::Ok, "3.7")),
+        (Enable as i32, "4", (Code::InvalidArgument, "etcdserver: wrong downgrade target version format")),
+        (Enable as i32, "3.7", (Code::InvalidArgument, "etcdserver: invalid downgrade target version")),
+        (Cancel as i32, "", (Code::Ok, "3.7")),
+        (9, "", (Code::Unknown, "etcdserver: unknown method")),
+    ] {
+        // etcd learns its cluster's version a moment after it has begun to serve.
+        let request = || DowngradeRequest { action, version: version.to_owned() };
+        let mut answer = client.maintenance.downgrade(request()).await;
+        while answer.as_ref().is_err_and(|status| status.message().contains("version not found")) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            answer = client.maintenance.downgrade(request()).await;
+        }
+        let said = match answer {
+            Ok(answer) => (Code::Ok, answer.into_inner().version),
+            Err(status) => (status.code(), status.message().to_owned()),
+        };
+        assert_eq!(said, (expected.0, expected.1.to_owned()), "{action} {version}");
+    }
+}
+
+/// Where etcd would begin something.
+#[tokio::test]
+async fn jine_refuses_what_only_a_cluster_of_its_own_could_do() {
+    let target = Target::jine();
+    let mut client = target.client().await;
+    let id = own_id(&mut client).await;
+    let refused = (Code::FailedPrecondition, "etcdserver: not capable".to_owned());
+    let urls = || vec!["http://127.0.0.1:1".to_owned()];
+    let add = MemberAddRequest { peer_ur_ls: urls(), is_learner: true };
+    assert_eq!(said(client.cluster.member_add(add).await), refused);
+    let update = MemberUpdateRequest { id, peer_ur_ls: urls() };
+    assert_eq!(said(client.cluster.member_update(update).await), refused);
+    let enable =
+        DowngradeRequest { action: downgrade_request::DowngradeAction::Enable as i32, version: "3.6".to_owned() };
+    assert_eq!(said(client.maintenance.downgrade(enable).await), refused);
 }
 
 async fn authentication_is_off(target: &Target) {

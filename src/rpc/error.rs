@@ -26,6 +26,18 @@ pub(super) enum Error {
     AuthNotEnabled,
     StreamedSortOrder,
     StreamedRevisionFilter,
+    MemberUrls,
+    MemberNotFound,
+    MemberNotLearner,
+    /// The last member is not removed.
+    NotEnoughMembers,
+    /// What etcd can do here, and jine cannot.
+    NotCapable,
+    NotLeader,
+    BadLeaderTransferee,
+    DowngradeFormat,
+    DowngradeTarget,
+    UnknownMethod,
 }
 
 impl From<store::Error> for Error {
@@ -69,6 +81,17 @@ fn code_and_text(error: &Error) -> (Code, &'static str) {
         Error::AuthNotEnabled => (FailedPrecondition, "etcdserver: authentication is not enabled"),
         Error::StreamedSortOrder => (Unimplemented, "RangeStream does not support custom sort orders"),
         Error::StreamedRevisionFilter => (Unimplemented, "RangeStream does not support revision filters"),
+        Error::MemberUrls => (InvalidArgument, "etcdserver: given member URLs are invalid"),
+        Error::MemberNotFound => (NotFound, "etcdserver: member not found"),
+        Error::MemberNotLearner => (FailedPrecondition, "etcdserver: can only promote a learner member"),
+        // etcd knows a code for it, and does not use it.
+        Error::NotEnoughMembers => (Unknown, "etcdserver: re-configuration failed due to not enough started members"),
+        Error::NotCapable => (FailedPrecondition, "etcdserver: not capable"),
+        Error::NotLeader => (FailedPrecondition, "etcdserver: not leader"),
+        Error::BadLeaderTransferee => (FailedPrecondition, "etcdserver: bad leader transferee"),
+        Error::DowngradeFormat => (InvalidArgument, "etcdserver: wrong downgrade target version format"),
+        Error::DowngradeTarget => (InvalidArgument, "etcdserver: invalid downgrade target version"),
+        Error::UnknownMethod => (Unknown, "etcdserver: unknown method"),
     }
 }
 

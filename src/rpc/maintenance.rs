@@ -1,14 +1,18 @@
-//! Status, alarms and hashes. What else etcd's service has is not served: see `unserved`.
+//! Status, alarms, hashes, and what is asked of a cluster. What else etcd's service has is not served: see `unserved`.
 
 use tonic::{Request, Response};
 
 use super::call::{Answer, Call};
+use super::downgrade;
+use super::error::Error;
 use super::header::RAFT_TERM;
 use crate::pb::etcdserverpb::alarm_request::AlarmAction;
+use crate::pb::etcdserverpb::downgrade_request::DowngradeAction;
 use crate::pb::etcdserverpb::maintenance_server::Maintenance;
 use crate::pb::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo,
-    HashKvRequest, HashKvResponse, HashRequest, HashResponse, StatusRequest, StatusResponse,
+    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
+    MoveLeaderResponse, StatusRequest, StatusResponse,
 };
 use crate::state::{Alarm, AlarmKind, Revision};
 
@@ -88,6 +92,33 @@ impl Maintenance for MaintenanceService {
             compact_revision: if hash.compacted == Revision::ZERO { NEVER_COMPACTED } else { hash.compacted.0 },
             hash_revision: hash.revision.0,
         }))
+    }
+
+    /// There is nothing to move: every member can write. To this one it is done already.
+    async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Answer<MoveLeaderResponse> {
+        if self.call.store.unavailable().is_some() {
+            return Err(Error::NotLeader.into());
+        }
+        if request.into_inner().target_id != self.call.store.member_id() {
+            return Err(Error::BadLeaderTransferee.into());
+        }
+        Ok(Response::new(MoveLeaderResponse { header: None }))
+    }
+
+    /// Which version is passed for is up to a flag, so a downgrade cannot begin, and none is under way.
+    async fn downgrade(&self, request: Request<DowngradeRequest>) -> Answer<DowngradeResponse> {
+        let request = request.into_inner();
+        match DowngradeAction::try_from(request.action) {
+            Ok(DowngradeAction::Validate) => downgrade::validate(&request.version, &self.version)?,
+            Ok(DowngradeAction::Enable) => {
+                downgrade::validate(&request.version, &self.version)?;
+                return Err(Error::NotCapable.into());
+            }
+            Ok(DowngradeAction::Cancel) => {}
+            Err(_) => return Err(Error::UnknownMethod.into()),
+        }
+        let version = downgrade::cluster_version(&self.version);
+        Ok(Response::new(DowngradeResponse { header: self.call.header_now(), version }))
     }
 }
 

@@ -8,6 +8,7 @@ mod call;
 mod cluster;
 mod connection;
 mod convert;
+mod downgrade;
 mod error;
 mod gate;
 mod header;

@@ -23,10 +23,8 @@ pub const UNSERVED: &[(&str, &[&str])] = &[
             "UserRevokeRole",
         ],
     ),
-    // Members come and go by themselves; replicas are NATS' business.
-    ("etcdserverpb.Cluster", &["MemberAdd", "MemberPromote", "MemberRemove", "MemberUpdate"]),
-    // There is no bbolt file, and no leader to move.
-    ("etcdserverpb.Maintenance", &["Downgrade", "MoveLeader", "Snapshot"]),
+    // There is no bbolt file.
+    ("etcdserverpb.Maintenance", &["Snapshot"]),
     // Made of leases and transactions: clients can do the same by themselves.
     ("v3electionpb.Election", &["Campaign", "Leader", "Observe", "Proclaim", "Resign"]),
     ("v3lockpb.Lock", &["Lock", "Unlock"]),
