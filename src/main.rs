@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use jine::config::{Arguments, Config};
 use jine::{logging, server};
 
+/// Takes a fifth off the CPU time of a write, measured against glibc's (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// As clap has it.
 const USAGE: u8 = 2;
 

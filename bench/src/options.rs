@@ -50,7 +50,10 @@ impl Options {
                 "--report" => options.report = Some(value()?.into()),
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--rounds" => options.rounds = number(&value()?)?,
-                "--seconds" => options.times.measured = Duration::from_secs(number(&value()?)? as u64),
+                "--seconds" => {
+                    options.times.measured =
+                        Duration::from_secs_f64(value()?.parse().map_err(|_| "--seconds takes a number")?)
+                }
                 _ => return Err(format!("unknown: {argument}; {USAGE}")),
             }
         }

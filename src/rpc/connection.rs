@@ -2,12 +2,17 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +21,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
+
+use super::gate::{Counted, Gate};
 
 /// A request of the largest size (2 MiB with etcd's defaults) arrives without waiting for a window update …
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
@@ -39,16 +46,50 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// gRPC and the rest.
 #[derive(Clone)]
 pub(super) struct Ports {
-    pub(super) grpc: axum::Router,
+    pub(super) grpc: Arc<Gate>,
     pub(super) http: axum::Router,
 }
 
+/// gRPC's answers or the rest's.
+enum Answer {
+    Grpc(Counted),
+    Http(Body),
+}
+
 impl Ports {
-    async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
         let is_grpc =
             request.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"));
-        let request = request.map(Body::new);
-        if is_grpc { self.grpc.call(request).await } else { self.http.call(request).await }
+        if is_grpc {
+            return Ok(self.grpc.answer(request).await.map(Answer::Grpc));
+        }
+        Ok(self.http.call(request.map(Body::new)).await?.map(Answer::Http))
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Answer::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(BoxError::from),
+            Answer::Http(body) => Pin::new(body).poll_frame(cx).map_err(BoxError::from),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Grpc(body) => body.is_end_stream(),
+            Answer::Http(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Grpc(body) => body.size_hint(),
+            Answer::Http(body) => body.size_hint(),
+        }
     }
 }
 

@@ -1,48 +1,50 @@
 //! What every gRPC call passes on its way in and out.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::HeaderMap;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use http::{HeaderMap, Request, Response};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::metrics::{InFlight, Methods};
+use super::services::Services;
 use super::{error, unserved};
 use crate::store::{self, Store};
 
 pub(super) struct Gate {
     pub(super) store: Store,
     pub(super) methods: Methods,
+    pub(super) services: Services,
 }
 
-/// Answers what is not served or can't be right now; counts; makes the transport's errors those of etcd.
-pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let mut call = gate.methods.start(&path);
-    let response = if unserved::contains(&path) {
-        unserved::status(&path).into_http()
-    } else if wants_leader(request.headers()) && gate.store.unavailable().is_some() {
-        Status::from(store::Error::NoLeader).into_http()
-    } else {
-        run(&path, request, next).await
-    };
-    match Status::from_header_map(response.headers()) {
-        // The whole answer is a status: there is no body.
-        Some(status) => {
-            let status = amend(status, &path);
-            call.ended(status.code());
-            status.into_http()
+impl Gate {
+    /// Answers what is not served or can't be right now; counts; makes the transport's errors those of etcd.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Counted> {
+        let uri = request.uri().clone();
+        let path = uri.path();
+        let mut call = self.methods.start(path);
+        let response = if unserved::contains(path) {
+            unserved::status(path).into_http()
+        } else if wants_leader(request.headers()) && self.store.unavailable().is_some() {
+            Status::from(store::Error::NoLeader).into_http()
+        } else {
+            run(path, self.services.call(request)).await
+        };
+        match Status::from_header_map(response.headers()) {
+            // The whole answer is a status: there is no body.
+            Some(status) => {
+                let status = amend(status, path);
+                call.ended(status.code());
+                status.into_http().map(|body| Counted { body, call })
+            }
+            None => response.map(|body| Counted { body, call }),
         }
-        None => response.map(|body| Body::new(Counted { body, call })),
     }
 }
 
@@ -51,8 +53,8 @@ fn wants_leader(headers: &HeaderMap) -> bool {
     headers.get("hasleader").is_some_and(|value| value == "true")
 }
 
-async fn run(path: &str, request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+async fn run(path: &str, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             tracing::error!(path, "a call panicked: this is a bug, please report it with the lines above");
@@ -69,23 +71,23 @@ fn amend(status: Status, path: &str) -> Status {
 }
 
 /// A body that tells how the call ended.
-struct Counted {
+pub(super) struct Counted {
     body: Body,
     call: InFlight,
 }
 
 impl HttpBody for Counted {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             if let Some(data) = frame.data_ref() {
                 self.call.sent(data.len());
             }
-            if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
-                self.call.ended(status.code());
+            if let Some(code) = frame.trailers_ref().and_then(|trailers| trailers.get(Status::GRPC_STATUS)) {
+                self.call.ended(Code::from_bytes(code.as_bytes()));
             }
         }
         polled

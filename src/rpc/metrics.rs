@@ -1,6 +1,7 @@
 //! What is counted about calls, under the names that etcd (grpc-prometheus) gives it.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -57,6 +58,12 @@ impl Metrics {
         self.sent_bytes.inc_by(bytes);
     }
 
+    fn handled(&self, method: &Method, code: Code) -> Counter {
+        let Method { grpc_method, grpc_service, grpc_type } = method.clone();
+        let labels = Handled { grpc_code: code_name(code).to_owned(), grpc_method, grpc_service, grpc_type };
+        self.handled.get_or_create(&labels).clone()
+    }
+
     /// Counts a watch stream until it is dropped.
     pub(super) fn watching(&self) -> Watching {
         self.watch_streams.inc();
@@ -89,20 +96,31 @@ impl Drop for Watching {
 /// The methods that are counted: those of etcd's API and of the health service. What else a client names is not, so
 /// that no client can make the metrics grow.
 pub(super) struct Methods {
-    by_path: HashMap<String, Method>,
+    by_path: HashMap<String, Arc<Counted>>,
     metrics: Metrics,
     /// Unary calls that take longer are told in the log.
     slow: Duration,
+}
+
+/// A method with the counters that nearly every call needs, so that none of them looks up labels.
+#[derive(Debug)]
+struct Counted {
+    method: Method,
+    started: Counter,
+    /// Handled with the code OK. Not told before there is such a call.
+    ok: OnceLock<Counter>,
 }
 
 impl Methods {
     pub(super) fn new(metrics: Metrics, slow: Duration) -> Methods {
         let sets = [pb::FILE_DESCRIPTOR_SET, tonic_health::pb::FILE_DESCRIPTOR_SET];
         let files = sets.into_iter().filter_map(|set| prost_types::FileDescriptorSet::decode(set).ok());
-        let by_path: HashMap<_, _> = files.flat_map(|set| set.file).flat_map(methods).collect();
-        for method in by_path.values() {
-            drop(metrics.started.get_or_create(method));
-        }
+        let by_path: Vec<_> = files.flat_map(|set| set.file).flat_map(methods).collect();
+        let counted = |method: Method| {
+            let started = metrics.started.get_or_create(&method).clone();
+            Arc::new(Counted { method, started, ok: OnceLock::new() })
+        };
+        let by_path = by_path.into_iter().map(|(path, method)| (path, counted(method))).collect();
         Methods { by_path, metrics, slow }
     }
 
@@ -110,7 +128,7 @@ impl Methods {
     pub(super) fn start(&self, path: &str) -> InFlight {
         let method = self.by_path.get(path).cloned();
         if let Some(method) = &method {
-            self.metrics.started.get_or_create(method).inc();
+            method.started.inc();
         }
         InFlight { metrics: self.metrics.clone(), method, started: Instant::now(), slow: self.slow }
     }
@@ -140,7 +158,7 @@ fn methods(file: prost_types::FileDescriptorProto) -> Vec<(String, Method)> {
 pub(super) struct InFlight {
     metrics: Metrics,
     /// None once it is counted, and for what is not counted at all.
-    method: Option<Method>,
+    method: Option<Arc<Counted>>,
     started: Instant,
     slow: Duration,
 }
@@ -151,14 +169,15 @@ impl InFlight {
     }
 
     pub(super) fn ended(&mut self, code: Code) {
-        let Some(Method { grpc_method, grpc_service, grpc_type }) = self.method.take() else { return };
-        let grpc_code = code_name(code).to_owned();
+        let Some(counted) = self.method.take() else { return };
         let took = self.started.elapsed();
-        if took >= self.slow && grpc_type == "unary" {
-            tracing::warn!(method = grpc_method, ?took, code = grpc_code, "a slow request");
+        if took >= self.slow && counted.method.grpc_type == "unary" {
+            tracing::warn!(method = counted.method.grpc_method, ?took, code = code_name(code), "a slow request");
         }
-        let labels = Handled { grpc_code, grpc_method, grpc_service, grpc_type };
-        self.metrics.handled.get_or_create(&labels).inc();
+        match code {
+            Code::Ok => drop(counted.ok.get_or_init(|| self.metrics.handled(&counted.method, code)).inc()),
+            _ => drop(self.metrics.handled(&counted.method, code).inc()),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod maintenance;
 mod metrics;
 mod range_stream;
 mod server;
+mod services;
 mod tls;
 pub mod unserved;
 mod validate;

@@ -5,24 +5,25 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use super::auth::AuthService;
 use super::call::Call;
 use super::cluster::ClusterService;
 use super::connection::{Ports, accept};
-use super::gate::{self, Gate};
+use super::gate::Gate;
 use super::header::Header;
 use super::health;
 use super::kv::KvService;
 use super::lease::LeaseService;
 use super::maintenance::MaintenanceService;
 use super::metrics::{Methods, Metrics};
+use super::services::Services;
 use super::tls::{self, RpcTls};
 use super::watch::WatchService;
 use crate::pb::etcdserverpb::auth_server::AuthServer;
@@ -98,15 +99,16 @@ pub async fn serve(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS without a certificate"));
     }
     let stop = CancellationToken::new();
-    let (reporter, health) = tonic_health::server::health_reporter();
+    let reporter = HealthReporter::new();
+    let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
     let reporting = tokio::spawn(health::report(store.clone(), reporter, stop.clone()));
     let drain = options.drain;
-    let routes = routes(store, options, stop.clone(), health);
+    let ports = ports(store, options, stop.clone(), health);
 
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let tls = tls.clone().filter(|_| listener.tls);
-        accepting.spawn(accept(listener.tcp, tls, routes.clone(), stop.clone()));
+        accepting.spawn(accept(listener.tcp, tls, ports.clone(), stop.clone()));
     }
     shutdown.await;
     stop.cancel();
@@ -117,15 +119,7 @@ pub async fn serve(
     Ok(())
 }
 
-fn routes<H>(
-    store: Store,
-    options: RpcOptions,
-    stop: CancellationToken,
-    health: tonic_health::pb::health_server::HealthServer<H>,
-) -> Ports
-where
-    H: tonic_health::pb::health_server::Health,
-{
+fn ports(store: Store, options: RpcOptions, stop: CancellationToken, health: HealthServer<HealthService>) -> Ports {
     let max = options.max_request_bytes + MESSAGE_OVERHEAD;
     let call = Call {
         header: Header::of(&store),
@@ -143,14 +137,15 @@ where
         peer_urls: options.peer_urls,
     };
     let maintenance = MaintenanceService { call: call.clone(), version: options.version };
-    let routes = Routes::new(KvServer::new(KvService(call.clone())).max_decoding_message_size(max))
-        .add_service(WatchServer::new(watch).max_decoding_message_size(max))
-        .add_service(LeaseServer::new(lease).max_decoding_message_size(max))
-        .add_service(ClusterServer::new(cluster).max_decoding_message_size(max))
-        .add_service(MaintenanceServer::new(maintenance).max_decoding_message_size(max))
-        .add_service(AuthServer::new(AuthService(call)).max_decoding_message_size(max))
-        .add_service(health);
-    let gate = Arc::new(Gate { store, methods: Methods::new(options.metrics, options.slow) });
-    let grpc = routes.into_axum_router().layer(middleware::from_fn_with_state(gate, gate::pass));
-    Ports { grpc, http: options.http }
+    let services = Services {
+        kv: KvServer::new(KvService(call.clone())).max_decoding_message_size(max),
+        watch: WatchServer::new(watch).max_decoding_message_size(max),
+        lease: LeaseServer::new(lease).max_decoding_message_size(max),
+        cluster: ClusterServer::new(cluster).max_decoding_message_size(max),
+        maintenance: MaintenanceServer::new(maintenance).max_decoding_message_size(max),
+        auth: AuthServer::new(AuthService(call)).max_decoding_message_size(max),
+        health,
+    };
+    let gate = Gate { store, methods: Methods::new(options.metrics, options.slow), services };
+    Ports { grpc: Arc::new(gate), http: options.http }
 }
