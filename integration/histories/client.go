@@ -40,7 +40,7 @@ func (c *Client) run(ctx context.Context) {
 		c.execute(op)
 		wait := time.Duration(c.random.Int64N(int64(2 * c.pause)))
 		if op.Outcome != outcomeOK {
-			wait += 200 * time.Millisecond
+			wait += 500 * time.Millisecond
 		}
 		sleep(ctx, wait)
 	}
@@ -160,6 +160,22 @@ func (c *Client) several() *Op {
 		then[2] = Step{Kind: stepDelete, Key: third}
 	}
 	return &Op{Way: wayTxn, Compares: compares, Then: then, Else: []Step{{Key: a}, {Key: third}}}
+}
+
+// compactor removes history.
+type compactor struct {
+	Client
+	// limit is the highest revision that may be compacted.
+	limit func() int64
+}
+
+func (c *compactor) compactNowAndThen(ctx context.Context) {
+	for ctx.Err() == nil {
+		sleep(ctx, time.Second+time.Duration(c.random.Int64N(int64(5*time.Second))))
+		if revision := c.limit() - c.random.Int64N(100); revision > 1 {
+			c.execute(&Op{Way: wayCompact, Then: []Step{{Revision: revision}}})
+		}
+	}
 }
 
 // sleep waits, or until the run ends.

@@ -90,7 +90,10 @@ func (c *connection) send(ctx context.Context, op *Op) error {
 	case wayTxn:
 		return c.sendTxn(ctx, op)
 	case wayCompact:
-		_, err := c.client.Compact(ctx, op.Then[0].Revision)
+		response, err := c.client.Compact(ctx, op.Then[0].Revision)
+		if err == nil {
+			op.Revision, op.Succeeded = response.Header.Revision, true
+		}
 		return err
 	}
 	response, err := c.client.Do(ctx, operation(op.Then[0], op.Way == waySerializable))

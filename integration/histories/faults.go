@@ -23,13 +23,16 @@ const suspended = 20 * time.Second
 
 func nothing() error { return nil }
 
-// faults are all that can befall a setup.
-func (s *Setup) faults() []Fault {
+// faults are all that can befall a setup: those of jine, and those of nats-servers, which may come at the same time.
+func (s *Setup) faults() [2][]Fault {
+	return [2][]Fault{s.ofJine(), s.ofNats()}
+}
+
+func (s *Setup) ofJine() []Fault {
 	var all []Fault
 	for _, jine := range s.jines {
 		all = append(all, kill(jine.Process), stop(jine.Process), end(jine.Process))
 		if len(jine.links) == 0 {
-			all = append(all, s.ofOwnServer(jine)...)
 			continue
 		}
 		all = append(all,
@@ -37,14 +40,18 @@ func (s *Setup) faults() []Fault {
 			links("cuts off "+jine.Name, jine.links, (*Link).Cut, 8*time.Second),
 			links("stalls the connections of "+jine.Name, jine.links, (*Link).Stall, suspended))
 	}
+	return all
+}
+
+func (s *Setup) ofNats() []Fault {
 	switch len(s.nats) {
 	case 0:
+		return s.ofOwnServer(s.jines[0])
 	case 1:
-		all = append(all, kill(s.nats[0].Process), stop(s.nats[0].Process))
+		return []Fault{kill(s.nats[0].Process), stop(s.nats[0].Process)}
 	default:
-		all = append(all, s.ofCluster()...)
+		return s.ofCluster()
 	}
-	return all
 }
 
 // kill is SIGKILL, and a start a little later.
@@ -181,7 +188,7 @@ func (s *Setup) isolate(hit *Nats, do func(*Link)) {
 	}
 }
 
-// lasts is how long a fault goes on: often short, at times as long as it may, and one in five as long as what is left.
+// lasts is how long a fault goes on: mostly short, at times as long as it may, and never longer than what is left.
 func (f Fault) lasts(random *rand.Rand, left time.Duration) time.Duration {
 	if f.longest == 0 {
 		return 0

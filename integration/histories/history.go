@@ -146,32 +146,16 @@ func (h *History) findEarliest(record *Record) {
 	}
 }
 
-// endOf is the revision at which a lease's anchor was deleted, 0 if it was not; and whether it was ever there.
-func (h *History) endOf(lease int64) (end int64, anchored bool) {
-	for revision, events := range h.Events {
-		for _, e := range events {
-			if e.KV.Key != anchor(lease) {
-				continue
-			}
-			anchored = true
-			if e.Delete {
-				return int64(revision), true
-			}
-		}
-	}
-	return 0, anchored
-}
-
 // checkWatchers holds every session against the history.
 func (h *History) checkWatchers(record *Record) {
 	for _, w := range record.Watchers {
 		for _, session := range w.Sessions {
-			h.checkSession(w, session)
+			h.checkSession(record, w, session)
 		}
 	}
 }
 
-func (h *History) checkSession(w *Watcher, session *Session) {
+func (h *History) checkSession(record *Record, w *Watcher, session *Session) {
 	who := fmt.Sprintf("%s on %s, begun at %d", w.Name, session.Endpoint, session.Start)
 	next := session.Start
 	if next == 0 {
@@ -179,6 +163,9 @@ func (h *History) checkSession(w *Watcher, session *Session) {
 	}
 	if session.Created == 0 {
 		h.problem("%s: something was heard before it was created", who)
+	}
+	if session.Compacted != 0 && !h.mayBeCompacted(record, session) {
+		h.problem("%s at %s: it was told of a compaction at %d", who, seconds(session.End), session.Compacted)
 	}
 	for _, heard := range session.Heard {
 		reaches := heard.Revision
@@ -196,6 +183,17 @@ func (h *History) checkSession(w *Watcher, session *Session) {
 		}
 		next = max(next, reaches+1)
 	}
+}
+
+// mayBeCompacted says whether somebody has asked for the compaction that ended a session, and it is above what was to come next.
+func (h *History) mayBeCompacted(record *Record, session *Session) bool {
+	next := session.Start
+	for _, heard := range session.Heard {
+		next = max(next, heard.Revision)
+	}
+	return session.Compacted >= next && slices.ContainsFunc(record.Ops, func(op *Op) bool {
+		return op.Way == wayCompact && op.Then[0].Revision == session.Compacted && op.Call < session.End && op.Outcome != outcomeFailed
+	})
 }
 
 // wanted are the events a watcher is to get of the revisions from..to.

@@ -153,7 +153,8 @@ func (c *claims) findLate(places []place) []place {
 	return late
 }
 
-// checkReadsOfThePast compares serializable reads with the state of their revision.
+// checkReadsOfThePast compares serializable reads with the state of their revision, and sees that history is refused where it is
+// compacted, and nowhere else.
 func (c *claims) checkReadsOfThePast() {
 	for _, op := range c.record.Ops {
 		if op.Way == waySerializable && op.Outcome == outcomeOK {
@@ -163,7 +164,27 @@ func (c *claims) checkReadsOfThePast() {
 			}
 		}
 		if op.Outcome != outcomeOK && strings.Contains(op.Error, "future revision") {
-			c.h.problem("%s: it read a revision that was acknowledged before", op)
+			c.h.problem("%s: it names a revision that was told before", op)
 		}
+		if op.Way == wayPast {
+			c.checkCompacted(op)
+		}
+	}
+}
+
+func (c *claims) checkCompacted(op *Op) {
+	refused := strings.Contains(op.Error, "has been compacted")
+	may := false
+	for _, compact := range c.record.Ops {
+		if compact.Way != wayCompact || compact.Then[0].Revision <= op.Then[0].Revision {
+			continue
+		}
+		may = may || compact.Call < op.Return && compact.Outcome != outcomeFailed
+		if op.Outcome == outcomeOK && compact.Outcome == outcomeOK && compact.Return < op.Call {
+			c.h.problem("%s: though it began after the end of %s", op, compact)
+		}
+	}
+	if refused && !may {
+		c.h.problem("%s: though nobody has compacted it", op)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // Options are the command line's.
 type Options struct {
 	tools, jine, dir string
-	logLevel         string
+	logLevel, only   string
 	duration, pause  time.Duration
 	keep, verbose    bool
 }
@@ -30,6 +30,7 @@ func main() {
 	flag.StringVar(&o.jine, "jine", "", "the jine binary")
 	flag.StringVar(&o.dir, "dir", "", "directory for data, logs and failed histories")
 	flag.StringVar(&o.logLevel, "log-level", "info", "jine's")
+	flag.StringVar(&o.only, "only", "", "only faults with this in their name")
 	flag.DurationVar(&o.duration, "duration", 30*time.Second, "how long faults go on in each history")
 	flag.DurationVar(&o.pause, "pause", 20*time.Millisecond, "of a client between two operations, on average")
 	flag.BoolVar(&o.keep, "keep", false, "keep data and logs after a success, too")

@@ -38,6 +38,8 @@ type Run struct {
 const (
 	clients = 8
 	keepers = 4
+	// observer is the number of whoever begins and ends the run.
+	observer = clients + keepers + 1
 )
 
 // Result is what a run has come to.
@@ -135,6 +137,8 @@ func (r *Run) connections(home int) []*connection {
 }
 
 func (r *Run) problem(format string, args ...any) {
+	r.record.mu.Lock()
+	defer r.record.mu.Unlock()
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
@@ -153,8 +157,7 @@ func (r *Run) play(ctx context.Context) {
 	working, endWork := context.WithCancel(ctx)
 	defer endWork()
 	for i := range clients + keepers {
-		client := Client{id: i, record: r.record, connections: r.connections(0), random: rand.New(rand.NewPCG(r.seed, uint64(100+i))),
-			inFlight: &r.inFlight, seen: map[string]KV{}, leases: &r.leases, pause: r.pause}
+		client := r.client(i)
 		all.Go(func() {
 			if client.id < clients {
 				client.run(working)
@@ -163,6 +166,7 @@ func (r *Run) play(ctx context.Context) {
 			}
 		})
 	}
+	all.Go(func() { r.compactor().compactNowAndThen(working) })
 	for i := range 2 {
 		r.steadfast(working, &all, uint64(i))
 	}
@@ -179,35 +183,78 @@ func (r *Run) play(ctx context.Context) {
 	watchers.Wait()
 }
 
-// strike brings one fault after the other, at times two at once.
+func (r *Run) client(i int) Client {
+	return Client{id: i, record: r.record, connections: r.connections(0), random: rand.New(rand.NewPCG(r.seed, uint64(100+i))),
+		inFlight: &r.inFlight, seen: map[string]KV{}, leases: &r.leases, pause: r.pause}
+}
+
+// compactor never goes beyond what the watchers at every jine have seen: they are to see all.
+func (r *Run) compactor() *compactor {
+	return &compactor{r.client(clients + keepers), func() int64 {
+		r.record.mu.Lock()
+		defer r.record.mu.Unlock()
+		lowest := r.record.Watchers[0].Reached
+		for i := range r.setup.jines {
+			lowest = min(lowest, r.record.Watchers[i].Reached)
+		}
+		return lowest
+	}}
+}
+
+// strike brings one fault after the other: of jine, and beside them of what jine stores in.
 func (r *Run) strike(ctx context.Context) {
 	end := time.Now().Add(r.duration)
-	faults := r.setup.faults()
-	order := r.random.Perm(len(faults))
+	var lanes sync.WaitGroup
+	for lane, faults := range r.setup.faults() {
+		faults = slices.DeleteFunc(faults, func(f Fault) bool { return !strings.Contains(f.name, r.only) })
+		if len(faults) == 0 {
+			continue
+		}
+		random := rand.New(rand.NewPCG(r.seed, uint64(10+lane)))
+		lanes.Go(func() { r.strikeLane(ctx, faults, random, end) })
+	}
+	lanes.Wait()
+}
+
+func (r *Run) strikeLane(ctx context.Context, faults []Fault, random *rand.Rand, end time.Time) {
+	order := random.Perm(len(faults))
 	for n := 0; ctx.Err() == nil; n++ {
-		sleep(ctx, time.Second+time.Duration(r.random.Int64N(int64(2*time.Second))))
+		sleep(ctx, time.Second+time.Duration(random.Int64N(int64(4*time.Second))))
 		left := time.Until(end)
-		if left <= 0 {
-			return
-		}
-		fault := faults[order[n%len(order)]]
-		lasts := fault.lasts(r.random, left)
-		hit, err := fault.strike()
-		text := fmt.Sprintf("%s, %d operations in flight", fault.describe(hit, lasts), r.inFlight.Load())
-		r.record.Faults = append(r.record.Faults, fmt.Sprintf("%s %s", seconds(r.record.now()), text))
-		r.say("%s", text)
-		if err != nil {
-			r.problem("%s: %v", fault.name, err)
-		}
-		sleep(ctx, lasts)
-		if err := fault.mend(); err != nil {
-			r.problem("after %s: %v", fault.name, err)
-		}
-		if err := r.setup.Ended(); err != nil {
-			r.problem("after %s: %v", fault.name, err)
+		if left <= 0 || !r.inflict(ctx, faults[order[n%len(order)]], random, left) {
 			return
 		}
 	}
+}
+
+// inflict says whether there is sense in going on.
+func (r *Run) inflict(ctx context.Context, fault Fault, random *rand.Rand, left time.Duration) bool {
+	lasts := fault.lasts(random, left)
+	inFlight := r.inFlight.Load()
+	hit, err := fault.strike()
+	if err != nil {
+		r.problem("%s: %v", fault.name, err)
+	}
+	r.noteFault(fmt.Sprintf("%s, %d operations in flight", fault.describe(hit, lasts), inFlight))
+	sleep(ctx, lasts)
+	if err := fault.mend(); err != nil {
+		r.problem("after %s: %v", fault.name, err)
+	}
+	if lasts > 0 {
+		r.noteFault("    end of " + fault.describe(hit, 0))
+	}
+	if err := r.setup.Ended(); err != nil {
+		r.problem("after %s: %v", fault.name, err)
+		return false
+	}
+	return true
+}
+
+func (r *Run) noteFault(text string) {
+	r.record.mu.Lock()
+	r.record.Faults = append(r.record.Faults, fmt.Sprintf("%s %s", seconds(r.record.now()), text))
+	r.record.mu.Unlock()
+	r.say("%s", text)
 }
 
 func (r *Run) startWatchers(ctx context.Context, group *sync.WaitGroup) {
@@ -240,12 +287,12 @@ func (r *Run) steadfast(ctx context.Context, group *sync.WaitGroup, n uint64) {
 	connections := r.connections(int(n))
 	to := connections[0]
 	lease := int64(n + 1)
-	ttl := int64(5 + n)
+	ttl := int64(2 + n)
 	op := &LeaseOp{Lease: lease, TTL: time.Duration(ttl) * time.Second, Endpoint: to.endpoint, Call: r.record.now()}
 	_, err := etcdserverpb.NewLeaseClient(to.client.ActiveConnection()).LeaseGrant(ctx, &etcdserverpb.LeaseGrantRequest{TTL: ttl, ID: lease})
 	op.Return, op.Outcome = r.record.now(), outcomeOf(err)
 	r.record.addLease(op)
-	put := &Op{Way: wayPut, Client: clients + keepers, Then: []Step{{Kind: stepPut, Key: anchor(lease), Value: fmt.Sprint("steadfast", n), Lease: lease}}}
+	put := &Op{Way: wayPut, Client: observer, Then: []Step{{Kind: stepPut, Key: anchor(lease), Value: fmt.Sprint("steadfast", n), Lease: lease}}}
 	if err == nil {
 		to.run(ctx, r.record, put)
 	}
@@ -258,7 +305,7 @@ func (r *Run) steadfast(ctx context.Context, group *sync.WaitGroup, n uint64) {
 		group.Go(func() {
 			for ctx.Err() == nil {
 				r.keepSteadfast(ctx, to, lease, ttl)
-				sleep(ctx, 100*time.Millisecond)
+				sleep(ctx, 300*time.Millisecond)
 			}
 		})
 	}
@@ -296,13 +343,13 @@ func (r *Run) keepSteadfast(ctx context.Context, to *connection, lease, ttl int6
 func (r *Run) finish(ctx context.Context) {
 	connections := r.connections(0)
 	for _, lease := range r.kept {
-		op := &Op{Way: wayRevoke, Client: clients + keepers, Lease: lease}
+		op := &Op{Way: wayRevoke, Client: observer, Lease: lease}
 		connections[0].run(ctx, r.record, op)
 	}
 	deadline := time.Now().Add(40 * time.Second)
 	var last int64
 	for {
-		op := &Op{Way: wayRange, Client: clients + keepers, Then: []Step{{Key: "l/", End: "l0"}}}
+		op := &Op{Way: wayRange, Client: observer, Then: []Step{{Key: "l/", End: "l0"}}}
 		connections[0].run(ctx, r.record, op)
 		if op.Outcome == outcomeOK && len(op.Answers[0].KVs) == 0 {
 			last = op.Revision
@@ -352,7 +399,7 @@ func (r *Run) check() *Result {
 	claims.checkLinearizable(filepath.Join(r.dir, "history.html"))
 	h.checkWatchers(r.record)
 	claims.checkLeases(r.kept)
-	result := &Result{setup: r.setup.name, seed: r.seed, revisions: h.last(), faults: len(r.record.Faults), problems: append(r.problems, h.problems...)}
+	result := &Result{setup: r.setup.name, seed: r.seed, revisions: h.last(), faults: r.faults(), problems: append(r.problems, h.problems...)}
 	for _, op := range r.record.Ops {
 		result.count(op.Outcome, op.Error)
 	}
@@ -370,6 +417,10 @@ func (r *Run) check() *Result {
 		result.problems = append(result.problems, fmt.Sprintf("only %d of %d operations succeeded", result.ok, total))
 	}
 	return result
+}
+
+func (r *Run) faults() int {
+	return len(slices.DeleteFunc(slices.Clone(r.record.Faults), func(text string) bool { return strings.Contains(text, "end of") }))
 }
 
 func (result *Result) count(outcome Outcome, text string) {

@@ -176,7 +176,7 @@ func (s *stream) heard(r *etcdserverpb.WatchResponse, sessions map[int64]*Sessio
 		session.Created = r.Header.Revision
 	case r.Canceled:
 		session.Compacted = r.CompactRevision
-		w.Reached = max(w.Reached, r.CompactRevision-1)
+		w.Reached = max(w.Reached, r.CompactRevision)
 		return true
 	default:
 		heard := Heard{At: at, Revision: r.Header.Revision, Fragment: r.Fragment}
