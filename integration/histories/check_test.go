@@ -113,8 +113,8 @@ func TestUnknownBeforeItBegan(t *testing.T) {
 func TestWatchers(t *testing.T) {
 	for name, spoil := range map[string]func(*Session){
 		"prev_kv":             func(s *Session) { s.Heard[1].Events[0].Prev = nil },
-		"one@2 was next":      func(s *Session) { s.Heard = s.Heard[1:] },
-		"came where":          func(s *Session) { s.Heard[0], s.Heard[1] = s.Heard[1], s.Heard[0] },
+		"where put k/0=one":   func(s *Session) { s.Heard = s.Heard[1:] },
+		"with prev_kv":        func(s *Session) { s.Heard[0], s.Heard[1] = s.Heard[1], s.Heard[0] },
 		"should not have":     func(s *Session) { s.Heard[2] = s.Heard[1] },
 		"progress of":         func(s *Session) { s.Heard[0], s.Heard[2] = s.Heard[2], s.Heard[0] },
 		"a response of":       func(s *Session) { s.Heard[1].Revision = 2 },

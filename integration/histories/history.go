@@ -14,7 +14,9 @@ type History struct {
 	States []State
 	// Earliest is when somebody had heard of a revision or a later one.
 	Earliest []time.Duration
-	problems []string
+	// compacted are the revisions that somebody has asked to compact at.
+	compacted map[int64]bool
+	problems  []string
 }
 
 func (h *History) last() int64 { return int64(len(h.Events)) - 1 }
@@ -34,7 +36,12 @@ func (h *History) past(revision int64) (State, bool) {
 
 // buildHistory takes the union of what was seen; watchers that disagree are a problem.
 func buildHistory(record *Record) *History {
-	h := &History{Events: make([][]Event, newest(record)+1)}
+	h := &History{Events: make([][]Event, newest(record)+1), compacted: map[int64]bool{}}
+	for _, op := range record.Ops {
+		if op.Way == wayCompact {
+			h.compacted[op.Then[0].Revision] = true
+		}
+	}
 	seenBy := map[int64]string{}
 	for _, w := range record.Watchers {
 		if w.Key != everything || w.NoPut || w.NoDelete {
@@ -46,7 +53,7 @@ func buildHistory(record *Record) *History {
 				switch by, seen := seenBy[revision]; {
 				case !seen:
 					h.Events[revision], seenBy[revision] = events, who
-				case !sameEvents(events, h.Events[revision]):
+				case !h.sameHeard(events, h.Events[revision]):
 					h.problem("revision %d is %v to %s, and %v to %s", revision, h.Events[revision], by, events, who)
 				}
 			}
@@ -178,8 +185,8 @@ func (h *History) checkSession(record *Record, w *Watcher, session *Session) {
 		want := h.wanted(w, next, reaches)
 		if len(heard.Events) == 0 && len(want) > 0 {
 			h.problem("%s at %s: progress of revision %d before %d events from %s on", who, seconds(heard.At), heard.Revision, len(want), want[0])
-		} else if !sameEvents(heard.Events, want) {
-			h.problem("%s at %s: %s", who, seconds(heard.At), difference(heard.Events, want))
+		} else if !h.sameHeard(heard.Events, want) {
+			h.problem("%s at %s: %s", who, seconds(heard.At), h.difference(heard.Events, want))
 		}
 		next = max(next, reaches+1)
 	}
@@ -209,15 +216,26 @@ func (h *History) wanted(w *Watcher, from, to int64) []Event {
 	return want
 }
 
-func difference(got, want []Event) string {
+// sameHeard compares what a watcher heard with what it must hear. Of the very revision that is compacted a watcher may hear
+// without prev_kv, as in etcd: that one cannot be read any more.
+func (h *History) sameHeard(heard, want []Event) bool {
+	return slices.EqualFunc(heard, want, func(heard, want Event) bool {
+		if heard.Prev == nil && h.compacted[heard.KV.Mod] {
+			want.Prev = nil
+		}
+		return sameEvent(heard, want)
+	})
+}
+
+func (h *History) difference(got, want []Event) string {
 	for i := range max(len(got), len(want)) {
 		switch {
 		case i >= len(got):
 			return fmt.Sprintf("%s is missing, %d of %d came", want[i], len(got), len(want))
 		case i >= len(want):
 			return fmt.Sprintf("%s came and should not have, %d instead of %d", got[i], len(got), len(want))
-		case !sameEvents(got[i:i+1], want[i:i+1]):
-			return fmt.Sprintf("%s came where %s was next", got[i], want[i])
+		case !h.sameHeard(got[i:i+1], want[i:i+1]):
+			return fmt.Sprintf("%s with prev_kv %v came where %s with prev_kv %v was next", got[i], got[i].Prev, want[i], want[i].Prev)
 		}
 	}
 	return "the same"

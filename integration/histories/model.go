@@ -148,9 +148,11 @@ func revoke(s State, lease, revision int64) []Event {
 }
 
 func sameEvents(a, b []Event) bool {
-	return slices.EqualFunc(a, b, func(a, b Event) bool {
-		return a.Delete == b.Delete && a.KV == b.KV && samePrev(a.Prev, b.Prev)
-	})
+	return slices.EqualFunc(a, b, sameEvent)
+}
+
+func sameEvent(a, b Event) bool {
+	return a.Delete == b.Delete && a.KV == b.KV && samePrev(a.Prev, b.Prev)
 }
 
 func samePrev(a, b *KV) bool {

@@ -180,6 +180,7 @@ impl<L: Log + Peers> Answerer<L> {
 
     /// None: no answer is the truth. The fence proves that this process is not cut off from the log.
     async fn told(&self, ask: Ask) -> Option<Told> {
+        let _waiting = Waiting::of(&self.shared, ask);
         self.fence.pass().await.ok()?;
         Some(told_here(&self.shared, ask).unwrap_or(Told::NotLessor))
     }
@@ -191,6 +192,27 @@ async fn answer<L: Log + Peers>(answerer: Arc<Answerer<L>>, question: Question) 
         None => None,
     } {
         let _ = question.answer.send(told.encode());
+    }
+}
+
+/// A keepalive that waits to be answered: as long as it does, its lease does not expire here.
+pub(super) struct Waiting<'a> {
+    shared: &'a Shared,
+    id: LeaseId,
+}
+
+impl<'a> Waiting<'a> {
+    /// None for other questions.
+    pub(super) fn of(shared: &'a Shared, ask: Ask) -> Option<Waiting<'a>> {
+        let Ask::KeepAlive(id) = ask else { return None };
+        shared.lessor().arrived(id);
+        Some(Waiting { shared, id })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.lessor().answered(self.id);
     }
 }
 

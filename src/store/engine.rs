@@ -9,6 +9,7 @@
 //! it is stored as a whole; [`settle`] finds out what became of it when the log does not say so.
 
 mod command;
+mod expire;
 mod group;
 mod launch;
 mod plan;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use command::{Command, Write};
+use expire::DueCheck;
 use group::{Group, InFlight};
 pub use shared::{Progress, Service, Shared};
 
@@ -33,19 +35,10 @@ use super::error::Error;
 use super::fence::Fence;
 use super::log::{Follow, Followed, Identity, Log, LogError, SessionId};
 use super::reader::{Broken, Reader};
-use crate::state::{Request, Sequence};
+use crate::state::Sequence;
 
 /// How often the engine looks at what only time brings: due leases, and whether it was suspended.
 const TICK: Duration = Duration::from_millis(250);
-
-/// A tick later than this means that the process was suspended, or starved: clients' keepalives may be waiting.
-const LATE: Duration = Duration::from_millis(1000);
-
-/// Leases revoked at one tick: bounds how long an expiry of very many keeps clients waiting.
-const EXPIRE_AT_ONCE: usize = 256;
-
-/// How long a lease stays after its revocation could not be written.
-const EXPIRE_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
@@ -94,6 +87,8 @@ pub struct Engine<L: Log> {
     /// Of the last entry id given out.
     counter: u64,
     last_tick: Instant,
+    /// Whether leases are due is being found out.
+    due_check: Option<DueCheck>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -139,6 +134,10 @@ impl<L: Log> Engine<L> {
             Some(command) = commands.recv() => self.command(command, writes).await,
             followed = next_followed(&mut self.follower) => self.followed(followed, writes).await,
             why = self.log.disturbed(), if idle => self.recover(why, writes).await,
+            checked = expire::checked(&mut self.due_check) => {
+                self.expire_due(checked);
+                Ok(())
+            }
             write = writes.recv(), if accepting => {
                 self.accept(write, writes);
                 Ok(())
@@ -177,35 +176,6 @@ impl<L: Log> Engine<L> {
             self.plan_backlog();
             more = if self.accepts_writes() { writes.try_recv().ok() } else { None };
         }
-    }
-
-    fn ticked(&mut self) {
-        let now = Instant::now();
-        let late = now.duration_since(self.last_tick).saturating_sub(TICK);
-        self.last_tick = now;
-        let mut lessor = self.shared.lessor();
-        if late > LATE {
-            tracing::warn!(?late, "this process stood still: leases are put off by as long");
-            lessor.put_off(late);
-        }
-        let due = lessor.take_due(now, EXPIRE_AT_ONCE);
-        drop(lessor);
-        for id in due {
-            tracing::debug!(lease = %id, "expired");
-            self.revoke_expired(id);
-        }
-        self.plan_backlog();
-    }
-
-    fn revoke_expired(&mut self, id: crate::state::LeaseId) {
-        let (reply, revoked) = oneshot::channel();
-        self.backlog.push_back(Write { request: Request::LeaseRevoke { id }, reply, fenced: true, expires: Some(id) });
-        let shared = self.shared.clone();
-        tokio::spawn(async move {
-            if !matches!(revoked.await, Ok(Ok(_))) {
-                shared.lessor().not_revoked(id, Instant::now(), EXPIRE_AGAIN);
-            }
-        });
     }
 
     fn is_drained(&self, writes: &mpsc::UnboundedReceiver<Write>) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::claim::{Ask, PATIENCE, Told, told_here};
+use super::claim::{Ask, PATIENCE, Told, Waiting, told_here};
 use super::lessor::MIN_TTL;
 use super::write::unexpected;
 use super::{Error, Store};
@@ -84,6 +84,7 @@ impl Store {
     /// What the lessor says of a lease: here, if it is this process, or over there. Sees to it that there is one.
     async fn of_lessor(&self, ask: Ask) -> Result<Option<i64>, Error> {
         let deadline = Instant::now() + self.inner.options.request_timeout;
+        let _waiting = Waiting::of(&self.inner.shared, ask);
         loop {
             // Each time anew: somebody else may have become the lessor meanwhile.
             self.fence().await?;

@@ -23,6 +23,8 @@ pub struct Lessor {
     due: BTreeSet<(Instant, LeaseId)>,
     /// Whether this process is the lessor. If not, deadlines mean nothing here.
     mine: bool,
+    /// How many keepalives for a lease wait here for an answer: it is not due as long as there are any.
+    waiting: HashMap<LeaseId, usize>,
 }
 
 struct Timer {
@@ -83,6 +85,26 @@ impl Lessor {
         }
     }
 
+    /// The state is read anew, and all leases with it. Who waits goes on waiting.
+    pub fn forget(&mut self) {
+        *self = Lessor { waiting: std::mem::take(&mut self.waiting), ..Lessor::default() };
+    }
+
+    /// A keepalive arrived, and waits to be answered.
+    pub fn arrived(&mut self, id: LeaseId) {
+        *self.waiting.entry(id).or_default() += 1;
+    }
+
+    /// It was answered, or nobody waits for the answer any more.
+    pub fn answered(&mut self, id: LeaseId) {
+        if let Some(waiting) = self.waiting.get_mut(&id) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.waiting.remove(&id);
+            }
+        }
+    }
+
     /// Puts all deadlines off: for that long this process could not hear any keepalive.
     pub fn put_off(&mut self, by: Duration) {
         self.due.clear();
@@ -121,22 +143,26 @@ impl Lessor {
         self.leases.get(&id).map(|timer| timer.deadline)
     }
 
-    /// When the next lease is due here, if this process is the lessor.
-    pub fn next_due(&self) -> Option<Instant> {
-        self.due.first().filter(|_| self.mine).map(|(deadline, _)| *deadline)
+    /// The leases that are due, if this process is the lessor, but for those that somebody is waiting to renew.
+    fn due(&self, now: Instant) -> impl Iterator<Item = (Instant, LeaseId)> {
+        let due = self.due.iter().take_while(move |(deadline, _)| *deadline <= now).filter(|_| self.mine);
+        due.filter(|(_, id)| !self.waiting.contains_key(id)).copied()
+    }
+
+    pub fn any_due(&self, now: Instant) -> bool {
+        self.due(now).next().is_some()
     }
 
     /// Takes up to `limit` leases that are due; they are expiring from now on.
     pub fn take_due(&mut self, now: Instant, limit: usize) -> Vec<LeaseId> {
-        let mut taken = Vec::new();
-        while taken.len() < limit && self.next_due().is_some_and(|due| due <= now) {
-            let Some((_, id)) = self.due.pop_first() else { break };
-            if let Some(timer) = self.leases.get_mut(&id) {
+        let taken: Vec<_> = self.due(now).take(limit).collect();
+        for due in &taken {
+            self.due.remove(due);
+            if let Some(timer) = self.leases.get_mut(&due.1) {
                 timer.expiring = true;
-                taken.push(id);
             }
         }
-        taken
+        taken.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Whether the lease was taken as due and that still holds: a claim and a revocation end it.
@@ -179,7 +205,7 @@ mod tests {
         let mut lessor = lessor(now);
         lessor.claimed(false, now);
         assert_eq!(lessor.renew(A, now), Renewal::NotLessor);
-        assert_eq!(lessor.next_due(), None);
+        assert!(!lessor.any_due(now + seconds(100)));
         assert!(lessor.take_due(now + seconds(100), 10).is_empty());
     }
 
@@ -190,6 +216,19 @@ mod tests {
         assert_eq!(lessor.renew(A, now + seconds(9)), Renewal::Renewed(10));
         assert!(lessor.take_due(now + seconds(18), 10).is_empty());
         assert_eq!(lessor.take_due(now + seconds(19), 10), [A]);
+    }
+
+    #[test]
+    fn a_lease_that_somebody_waits_to_renew_is_not_due() {
+        let now = Instant::now();
+        let mut lessor = lessor(now);
+        lessor.arrived(A);
+        lessor.arrived(A);
+        assert_eq!(lessor.take_due(now + seconds(30), 1), [B]);
+        lessor.answered(A);
+        assert!(!lessor.any_due(now + seconds(30)));
+        lessor.answered(A);
+        assert_eq!(lessor.take_due(now + seconds(30), 1), [A]);
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl<L: Log> Engine<L> {
             checkpoints_wanted: Vec::new(),
             counter: 0,
             last_tick: Instant::now(),
+            due_check: None,
             stopping: None,
         };
         engine.rebuild().await?;

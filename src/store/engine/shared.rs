@@ -193,8 +193,8 @@ impl Shared {
         if let Service::Outage { since, .. } = before {
             let lasted = since.elapsed();
             tracing::info!(?lasted, "the log is back");
-            // No keepalive could be answered meanwhile.
-            self.lessor().put_off(lasted);
+            // No keepalive could be answered meanwhile, nor for some time before it was noticed.
+            self.lessor().restart_all(Instant::now());
         }
     }
 
@@ -209,7 +209,7 @@ impl Shared {
             *old = state;
             (Vec::new(), ())
         });
-        *self.lessor() = Lessor::default();
+        self.lessor().forget();
         self.claimed.send_replace(None);
         self.applied.send_replace(Sequence::ZERO);
     }

@@ -257,6 +257,30 @@ async fn standing_still_puts_leases_off() {
     assert_eq!(a.store.lease_keep_alive(LeaseId(5)).await, Ok(Some(10)));
 }
 
+/// A log that stood still let no keepalive pass: those that wait count before anything expires, here and at others.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_stands_still_expires_nothing() {
+    for stream in [Stream::new(), Stream::replicated()] {
+        let (a, b) = (open(&stream, 10).await, open(&stream, 11).await);
+        a.store.lease_grant(LeaseId(5), 5).await.unwrap();
+        eventually("there is a lessor", || b.store.inner.shared.claim().is_some()).await;
+        [&a, &b].iter().for_each(|node| node.log.freeze(true));
+        for_ms(17_000).await;
+        let waiting = [&a, &b].map(|node| {
+            let store = node.store.clone();
+            tokio::spawn(async move { store.lease_keep_alive(LeaseId(5)).await })
+        });
+        for_ms(3_000).await;
+        [&a, &b].iter().for_each(|node| node.log.freeze(false));
+        let thawed = tokio::time::Instant::now();
+        for keepalive in waiting {
+            assert_eq!(keepalive.await.unwrap(), Ok(Some(5)));
+        }
+        eventually("the lease ends", || a.store.inner.shared.state().lease(LeaseId(5)).is_none()).await;
+        assert!(thawed.elapsed() >= Duration::from_secs(5));
+    }
+}
+
 /// Rule 9: a follower that lags behind a purge takes the checkpoint's state over, and its watches end.
 #[tokio::test(start_paused = true)]
 async fn a_follower_behind_a_purge_begins_anew() {
