@@ -1,8 +1,9 @@
 use jine::jetstream::{JetStream, Options, open};
 use jine::state::Sequence;
-use jine::store::log::{AppendError, Log, Refusal};
+use jine::store::log::{AppendError, Log, LogError, Refusal};
 
 use super::{append, group, next_message, put, replay};
+use crate::support::client::until;
 use crate::support::nats::NatsCluster;
 
 async fn open_on_three(cluster: &NatsCluster) -> JetStream {
@@ -32,6 +33,22 @@ async fn three_replicas_take_singles_and_batches_and_refuse_as_one() {
         assert_eq!(next_message(&mut follower).await.expect("a message").sequence, Sequence(expected));
     }
     assert_eq!(log.info().await.expect("info").replicas, 3);
+}
+
+/// One that starts with its cluster, before all servers are there, must not give up for good.
+#[tokio::test]
+async fn a_bucket_that_finds_no_place_yet_is_asked_for_again() {
+    let mut cluster = NatsCluster::start_two().await;
+    let options = Options { servers: cluster.urls()[..2].to_vec(), replicas: 3, ..Options::default() };
+    until("two servers have no place for three copies", || async {
+        match open(options.clone()).await {
+            Err(LogError::Unavailable(why)) => why.contains("no place"),
+            other => panic!("{:?}", other.err()),
+        }
+    })
+    .await;
+    cluster.servers[2].restart().await;
+    until("three have", || async { open(options.clone()).await.is_ok() }).await;
 }
 
 #[tokio::test]

@@ -198,17 +198,25 @@ pub(crate) struct NatsCluster {
 
 impl NatsCluster {
     pub(crate) async fn start() -> NatsCluster {
+        let mut cluster = NatsCluster::start_two().await;
+        cluster.servers[2].run().await;
+        cluster.await_leader().await;
+        cluster
+    }
+
+    /// The third can be started later.
+    pub(crate) async fn start_two() -> NatsCluster {
         let ports = free_ports::<3>();
         let mut servers = Vec::new();
         for (name, port) in ["one", "two", "three"].into_iter().zip(ports) {
             let mut server = NatsServer::prepare(name, JETSTREAM, Some(port));
             server.routes = ports.into_iter().filter(|other| *other != port).collect();
-            server.run().await;
             servers.push(server);
         }
-        let cluster = NatsCluster { servers };
-        cluster.await_leader().await;
-        cluster
+        for server in &mut servers[..2] {
+            server.run().await;
+        }
+        NatsCluster { servers }
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {

@@ -13,6 +13,7 @@ use super::link::Link;
 use crate::store::log::LogError;
 
 pub(super) mod code {
+    pub(in crate::jetstream) const NO_SUITABLE_PEERS: u64 = 10005;
     pub(in crate::jetstream) const NO_MESSAGE_FOUND: u64 = 10037;
     pub(in crate::jetstream) const NOT_ENABLED_FOR_ACCOUNT: u64 = 10039;
     pub(in crate::jetstream) const STREAM_NAME_IN_USE: u64 = 10058;
@@ -60,7 +61,12 @@ impl Failed {
                     "JetStream cannot be used with this NATS account: {}",
                     error.description
                 )),
-                // 503: temporarily unavailable, no leader, no suitable peers yet.
+                // A cluster of which not enough servers have started yet.
+                code::NO_SUITABLE_PEERS => LogError::Unavailable(format!(
+                    "the NATS cluster has no place for the bucket's replicas yet: {}",
+                    error.description
+                )),
+                // 503: temporarily unavailable, no leader.
                 _ if error.code == 503 => LogError::Unavailable(error.description),
                 code => LogError::Fatal(format!("JetStream refused: {} ({code})", error.description)),
             },
