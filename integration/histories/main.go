@@ -59,9 +59,12 @@ func main() {
 			close(results)
 		}()
 		for result := range results {
-			if result.print(&o) {
+			switch {
+			case result.print(&o):
 				passed++
-			} else {
+			case result.broken && *wrong != "":
+				// What never ran was not caught.
+			default:
 				failed++
 			}
 		}
@@ -91,7 +94,7 @@ func tellCaught(name string, caught bool, after time.Duration) (passed, failed i
 func run(ctx context.Context, o *Options, name string, seed uint64) *Result {
 	result, err := runHistory(ctx, o, name, seed)
 	if err != nil {
-		return &Result{setup: name, seed: seed, problems: []string{err.Error()}}
+		return &Result{setup: name, seed: seed, problems: []string{err.Error()}, broken: true}
 	}
 	return result
 }

@@ -51,7 +51,9 @@ type Result struct {
 	events              int
 	faults              int
 	problems            []string
-	took                time.Duration
+	// broken: it never came to a history.
+	broken bool
+	took   time.Duration
 }
 
 func runHistory(ctx context.Context, o *Options, name string, seed uint64) (*Result, error) {
