@@ -56,7 +56,7 @@ func (w written) check(t *testing.T, kept ...int64) string {
 	c.checkReadsOfThePast()
 	c.checkLinearizable(filepath.Join(t.TempDir(), "picture.html"))
 	h.checkWatchers(w.Record)
-	c.checkLeases(kept)
+	c.checkLeases(kept, time.Hour)
 	return strings.Join(h.problems, "\n")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -35,12 +36,16 @@ type Client struct {
 }
 
 func (c *Client) run(ctx context.Context) {
+	refused := 0
 	for ctx.Err() == nil {
 		op := c.choose()
 		c.execute(op)
 		wait := time.Duration(c.random.Int64N(int64(2 * c.pause)))
-		if op.Outcome != outcomeOK {
-			wait += 500 * time.Millisecond
+		if op.Outcome == outcomeOK {
+			refused = 0
+		} else {
+			wait += 400 * time.Millisecond << min(refused, 2)
+			refused++
 		}
 		sleep(ctx, wait)
 	}
@@ -92,7 +97,12 @@ func (c *Client) learn(op *Op) {
 
 func (c *Client) value() string {
 	c.values++
-	return fmt.Sprintf("%d-%d", c.id, c.values)
+	value := fmt.Sprintf("%d-%d", c.id, c.values)
+	if c.random.IntN(25) == 0 {
+		// Too large for one message of the servers that are set up here.
+		value += " " + strings.Repeat("x", maxPayload/2+c.random.IntN(maxPayload/4))
+	}
+	return value
 }
 
 func (c *Client) key() string { return key(c.random.IntN(keys)) }
@@ -172,7 +182,7 @@ type compactor struct {
 func (c *compactor) compactNowAndThen(ctx context.Context) {
 	for ctx.Err() == nil {
 		sleep(ctx, time.Second+time.Duration(c.random.Int64N(int64(5*time.Second))))
-		if revision := c.limit() - c.random.Int64N(100); revision > 1 {
+		if revision := c.limit() - c.random.Int64N(60); revision > 1 {
 			c.execute(&Op{Way: wayCompact, Then: []Step{{Revision: revision}}})
 		}
 	}

@@ -59,7 +59,7 @@ func (k *keeper) life(ctx context.Context) {
 	ttl := int64(2 + k.random.IntN(4))
 	id, ok := k.grant(ttl)
 	if !ok {
-		sleep(ctx, 300*time.Millisecond)
+		sleep(ctx, time.Second)
 		return
 	}
 	put := &Op{Way: wayPut, Then: []Step{{Kind: stepPut, Key: anchor(id), Value: k.value(), Lease: id}}}

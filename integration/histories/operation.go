@@ -153,7 +153,7 @@ func (o *Op) String() string {
 func (c Compare) String() string {
 	name := [...]string{"mod", "version", "create", "value"}[c.Target]
 	if c.Target == targetValue {
-		return fmt.Sprintf("%s(%s) = %q", name, c.Key, c.Text)
+		return fmt.Sprintf("%s(%s) = %q", name, c.Key, short(c.Text))
 	}
 	return fmt.Sprintf("%s(%s) = %d", name, c.Key, c.Number)
 }
@@ -165,7 +165,7 @@ func (s Step) String() string {
 	}
 	switch s.Kind {
 	case stepPut:
-		text := fmt.Sprintf("put %s=%s", keys, s.Value)
+		text := fmt.Sprintf("put %s=%s", keys, short(s.Value))
 		if s.Lease != 0 {
 			text += fmt.Sprintf(" with lease %x", s.Lease)
 		}
@@ -190,7 +190,7 @@ func (a Answer) String() string {
 }
 
 func (kv KV) String() string {
-	text := fmt.Sprintf("%s=%s@%d", kv.Key, kv.Value, kv.Mod)
+	text := fmt.Sprintf("%s=%s@%d", kv.Key, short(kv.Value), kv.Mod)
 	if kv.Lease != 0 {
 		text += fmt.Sprintf("/%x", kv.Lease)
 	}
@@ -202,6 +202,14 @@ func (e Event) String() string {
 		return fmt.Sprintf("delete %s@%d", e.KV.Key, e.KV.Mod)
 	}
 	return "put " + e.KV.String()
+}
+
+// short leaves the filling of large values out.
+func short(value string) string {
+	if name, filling, large := strings.Cut(value, " "); large {
+		return fmt.Sprintf("%s (and %d bytes)", name, len(filling))
+	}
+	return value
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.4fs", d.Seconds()) }

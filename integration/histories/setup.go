@@ -35,6 +35,9 @@ type Nats struct {
 	routes                 []*Link
 }
 
+// maxPayload of the nats-servers: small, so that values of some kilobytes take several messages.
+const maxPayload = 64 << 10
+
 // setupNames in the order in which they run.
 var setupNames = []string{"embedded", "r1", "r3"}
 
@@ -120,8 +123,8 @@ func (s *Setup) addNats(dir string, o *Options, count int) error {
 }
 
 func (n *Nats) config(dir string) string {
-	text := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\nhttp: \"127.0.0.1:%d\"\nmax_payload: 8MB\njetstream {\n  store_dir: %q\n}\n",
-		n.Name, n.port, n.monitor, filepath.Join(dir, n.Name))
+	text := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\nhttp: \"127.0.0.1:%d\"\nmax_payload: %d\njetstream {\n  store_dir: %q\n}\n",
+		n.Name, n.port, n.monitor, maxPayload, filepath.Join(dir, n.Name))
 	if len(n.routes) == 0 {
 		return text
 	}
