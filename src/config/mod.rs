@@ -126,8 +126,8 @@ fn limits(arguments: &Arguments) -> Result<Limits, Error> {
         }
     };
     let max_request_bytes = values::size(&arguments.max_request_bytes).map_err(about("max-request-bytes"))?;
-    if !(1024..=MAX_REQUEST_BYTES).contains(&max_request_bytes) {
-        return Err(Error(format!("--max-request-bytes: {max_request_bytes} is not between 1KiB and 8MiB")));
+    if !(1..=MAX_REQUEST_BYTES).contains(&max_request_bytes) {
+        return Err(Error(format!("--max-request-bytes: {max_request_bytes} is not between 1 and 8MiB")));
     }
     Ok(Limits { max_txn_ops, max_request_bytes })
 }

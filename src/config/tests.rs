@@ -107,7 +107,7 @@ fn what_cannot_work_is_refused_in_one_sentence() {
     refused(&["--max-txn-ops", "1001"], "atomic batch");
     refused(&["--max-txn-ops", "0"], "from 1 to 1000");
     refused(&["--max-txn-ops", "x"], "from 1 to 1000");
-    refused(&["--max-request-bytes", "9MiB"], "between 1KiB and 8MiB");
+    refused(&["--max-request-bytes", "9MiB"], "between 1 and 8MiB");
     refused(&["--watch-progress-notify-interval", "5"], "5s");
     refused(&["--watch-progress-notify-interval", "0"], "below 100ms");
     refused(&["--compact-interval", "5ms"], "below 1s");

@@ -23,9 +23,9 @@ use crate::pb::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use crate::state::{KeyRange, Revision};
 use crate::store::{self, WatchOutput, WatchStream};
 
-/// Revisions that are queued for one watcher go into one message up to this size, in bytes: few messages to catch up
-/// with, and none that takes long to send.
-const MERGE_BYTES: usize = 1024 * 1024;
+/// Revisions that are queued for one watcher go into one message up to this size, in bytes. etcd merges a thousand revisions
+/// whatever their size; where that is more than this, jine sends several messages.
+const MERGE_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct WatchService {
     pub(super) call: Call,
@@ -133,7 +133,7 @@ impl Session {
                 self.creating.pop_front();
                 return self.ready.push_back(self.speaker.refused(revision, None));
             }
-            WatchOutput::Events { id, revision, events } => self.merge_queued(id, revision, events),
+            WatchOutput::Events { id, current, events, .. } => self.merge_queued(id, current, events),
             WatchOutput::Canceled { id, revision } => Later::Canceled { id, revision },
             WatchOutput::Compacted { id, compact_revision, revision } => {
                 Later::Compacted { id, compact_revision, revision }

@@ -95,7 +95,8 @@ impl Speaker {
 /// What the store says of a watcher that exists.
 #[derive(Debug)]
 pub(super) enum Later {
-    /// The events of one or several revisions, in order; `revision` is the last of them.
+    /// The events of one or several revisions, in order; `revision` is for the header: the last of them, or the current one
+    /// if they come from the history.
     Events {
         id: i64,
         revision: Revision,
@@ -123,7 +124,7 @@ impl Later {
         match (self, next) {
             (
                 Later::Events { id, revision, events },
-                WatchOutput::Events { id: its, revision: newer, events: more },
+                WatchOutput::Events { id: its, current: newer, events: more, .. },
             ) if *id == its && size(&more) <= *bytes_left => {
                 *bytes_left -= size(&more);
                 *revision = newer;
@@ -218,12 +219,27 @@ mod tests {
     #[test]
     fn several_revisions_of_one_watcher_become_one_message() {
         let mut first = events(&[1]);
-        let next = WatchOutput::Events { id: 0, revision: Revision(3), events: vec![put("x", 1)].into() };
+        let next = WatchOutput::Events {
+            id: 0,
+            revision: Revision(3),
+            current: Revision(3),
+            events: vec![put("x", 1)].into(),
+        };
         let mut room = 1000;
         assert!(first.merge(next, &mut room).is_none());
-        let other = WatchOutput::Events { id: 1, revision: Revision(3), events: vec![put("x", 1)].into() };
+        let other = WatchOutput::Events {
+            id: 1,
+            revision: Revision(3),
+            current: Revision(3),
+            events: vec![put("x", 1)].into(),
+        };
         assert!(first.merge(other, &mut room).is_some());
-        let large = WatchOutput::Events { id: 0, revision: Revision(4), events: vec![put("y", 2000)].into() };
+        let large = WatchOutput::Events {
+            id: 0,
+            revision: Revision(4),
+            current: Revision(4),
+            events: vec![put("y", 2000)].into(),
+        };
         assert!(first.merge(large, &mut room).is_some());
 
         let said = speaker(Wish::default()).say(first);

@@ -35,8 +35,9 @@ pub enum WatchOutput {
     /// The client's own id is taken: answered as created and canceled at once, with id -1.
     Refused { revision: Revision },
     /// All events of one revision that the watcher wants; never empty. Revisions rise. Watchers of the same
-    /// range share one list.
-    Events { id: i64, revision: Revision, events: Arc<[Arc<Event>]> },
+    /// range share one list. `current` is the store's revision if they come from the history, for a watcher that catches up,
+    /// and theirs if they are new; etcd says the same in its headers.
+    Events { id: i64, revision: Revision, current: Revision, events: Arc<[Arc<Event>]> },
     /// The client asked for it.
     Canceled { id: i64, revision: Revision },
     /// The start, or where a slow watcher stands, is compacted.

@@ -91,20 +91,20 @@ impl Hub {
         self.lock().watchers().count()
     }
 
-    /// Up to `limit` revisions of history from `next` on, and the last revision they cover; or the compacted revision if `next` is
-    /// not above it.
+    /// Up to `limit` revisions of history from `next` on, the last revision they cover, and the current one; or the compacted
+    /// revision if `next` is not above it.
     pub(super) fn history(
         &self,
         next: Revision,
         limit: usize,
-    ) -> Result<(Vec<Arc<RevisionEvents>>, Revision), Revision> {
+    ) -> Result<(Vec<Arc<RevisionEvents>>, Revision, Revision), Revision> {
         let state = read(&self.state);
         let events = state.events_from(next, limit).map_err(|_| state.compacted())?;
         let reached = match events.last() {
             Some(last) if events.len() == limit => last.revision,
             _ => state.revision(),
         };
-        Ok((events, reached))
+        Ok((events, reached, state.revision()))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Live> {

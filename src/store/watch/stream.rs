@@ -14,8 +14,9 @@ use crate::state::{Event, KeyRange, Revision, RevisionEvents};
 /// enough for a client that stalls for some milliseconds under load, small enough that a dead one holds little.
 const QUEUE_LIMIT: usize = 1024;
 
-/// Revisions of history read at once for a watcher that catches up; bounds how long the state is locked.
-const CATCH_UP_REVISIONS: usize = 256;
+/// Revisions of history read at once for a watcher that catches up, as many as etcd reads; bounds how long the state is
+/// locked.
+const CATCH_UP_REVISIONS: usize = 1000;
 
 /// The id of outputs that concern all watchers of a stream.
 pub(super) const ALL_WATCHERS: i64 = -1;
@@ -163,7 +164,7 @@ impl WatchStream {
 
     /// Reads one piece of history for a watcher; makes it synced when that reaches the present.
     fn catch_up(&self, watcher: &Arc<Watcher>, next: Revision) {
-        let (history, reached) = match self.hub.history(next, CATCH_UP_REVISIONS) {
+        let (history, reached, current) = match self.hub.history(next, CATCH_UP_REVISIONS) {
             Ok(piece) => piece,
             Err(compact_revision) => return self.compacted(watcher.id, compact_revision),
         };
@@ -173,7 +174,7 @@ impl WatchStream {
             return;
         }
         for revision in &history {
-            queue.deliver(watcher, revision);
+            queue.deliver(watcher, revision, current);
         }
         if reached >= live.revision() {
             queue.behind.remove(&watcher.id);
@@ -256,11 +257,11 @@ impl Queue {
             return false;
         }
         watcher.active.store(true, Ordering::Relaxed);
-        self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision, events });
+        self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision, current: revision, events });
         true
     }
 
-    fn deliver(&mut self, watcher: &Watcher, revision: &RevisionEvents) {
+    fn deliver(&mut self, watcher: &Watcher, revision: &RevisionEvents, current: Revision) {
         let events: Arc<[Arc<Event>]> = revision
             .events
             .iter()
@@ -269,7 +270,8 @@ impl Queue {
             .collect();
         if !events.is_empty() {
             watcher.active.store(true, Ordering::Relaxed);
-            self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision: revision.revision, events });
+            let revision = revision.revision;
+            self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision, current, events });
         }
     }
 
