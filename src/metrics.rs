@@ -29,6 +29,7 @@ struct Figures {
     is_leader: Gauge,
     db_size: Gauge<u64, AtomicU64>,
     db_size_in_use: Gauge<u64, AtomicU64>,
+    quota: Gauge<u64, AtomicU64>,
     revision: Gauge,
     compacted: Gauge,
     applied: Gauge<u64, AtomicU64>,
@@ -78,6 +79,8 @@ impl Figures {
         add("etcd_mvcc_db_total_size_in_bytes", help, &self.db_size);
         let help = "Total size of the stream logically in use in bytes";
         add("etcd_mvcc_db_total_size_in_use_in_bytes", help, &self.db_size_in_use);
+        let help = "Current backend storage quota size in bytes; 0: none";
+        add("etcd_server_quota_backend_bytes", help, &self.quota);
         add("etcd_server_proposals_applied_total", "The last place in the log that is applied", &self.applied);
     }
 
@@ -88,6 +91,7 @@ impl Figures {
         self.is_leader.set(serves);
         self.db_size.set(status.db_size);
         self.db_size_in_use.set(status.db_size_in_use);
+        self.quota.set(status.db_size_quota);
         self.revision.set(status.revision.0);
         self.compacted.set(status.compacted.0);
         self.applied.set(status.applied);

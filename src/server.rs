@@ -154,9 +154,7 @@ impl Parts<'_> {
         if let Some(observing) = self.observing {
             observing.serve(router.clone(), &mut beside).map_err(Error::Failed)?;
         }
-        if let Some(interval) = self.config.compact_interval {
-            beside.spawn(compact::every(interval, store.clone()));
-        }
+        beside.spawn(compact::run(self.config.compaction, store.clone()));
         systemd::ready();
         beside.spawn(stage::tell_service(store.clone(), self.stage));
         let options = options::rpc(self.config, client_urls, router, calls);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jine::pb::etcdserverpb::alarm_request::AlarmAction;
 use jine::pb::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use jine::pb::etcdserverpb::kv_client::KvClient;
 use jine::pb::etcdserverpb::lease_client::LeaseClient;
@@ -11,9 +12,9 @@ use jine::pb::etcdserverpb::request_op::Request as Op;
 use jine::pb::etcdserverpb::watch_client::WatchClient;
 use jine::pb::etcdserverpb::watch_request::RequestUnion;
 use jine::pb::etcdserverpb::{
-    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest,
-    PutRequest, RangeRequest, RequestOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
-    WatchProgressRequest, WatchRequest, WatchResponse,
+    AlarmMember, AlarmRequest, CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest,
+    LeaseKeepAliveRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, StatusResponse,
+    TxnRequest, TxnResponse, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use jine::pb::mvccpb::{Event, KeyValue};
 use tokio::sync::mpsc;
@@ -196,6 +197,19 @@ pub(crate) fn written_at(key: impl Into<Bytes>, revision: i64) -> Compare {
         target: CompareTarget::Mod as i32,
         target_union: Some(TargetUnion::ModRevision(revision)),
         range_end: Bytes::new(),
+    }
+}
+
+impl Client {
+    /// Lifts whatever alarms there are; returns which there were.
+    pub(crate) async fn disarm(&self) -> Result<Vec<AlarmMember>, Status> {
+        let mut maintenance = self.maintenance.clone();
+        let alarms = maintenance.alarm(AlarmRequest::default()).await?.into_inner().alarms;
+        for alarm in &alarms {
+            let action = AlarmAction::Deactivate as i32;
+            maintenance.alarm(AlarmRequest { action, member_id: alarm.member_id, alarm: alarm.alarm }).await?;
+        }
+        Ok(alarms)
     }
 }
 

@@ -17,7 +17,7 @@ behaviours! {
 }
 
 /// Status line's code, headers in lower case, body.
-async fn get(target: &Target, path: &str) -> (u16, String, String) {
+pub(super) async fn get(target: &Target, path: &str) -> (u16, String, String) {
     ask(target, "GET", path).await
 }
 

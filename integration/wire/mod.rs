@@ -7,6 +7,7 @@ mod http;
 mod kv;
 mod kv_errors;
 mod lease;
+mod limits;
 mod maintenance;
 mod range;
 mod range_stream;

@@ -155,12 +155,33 @@ pub struct Arguments {
     #[arg(hide_default_value = true, env = "JINE_MAX_REQUEST_BYTES", hide_env_values = true)]
     pub max_request_bytes: String,
 
+    /// The size of the stream, in bytes or as 2GiB, from which on the store takes no more; 0: no quota but the stream's own limit
+    #[arg(long, value_name = "BYTES", default_value = "0", help_heading = "Behaviour as etcd")]
+    #[arg(allow_hyphen_values = true, env = "JINE_QUOTA_BACKEND_BYTES", hide_env_values = true)]
+    pub quota_backend_bytes: String,
+
+    /// The most calls at a time on one connection; 0: any number [default: 4294967295]
+    #[arg(long, value_name = "N", default_value = "4294967295", help_heading = "Behaviour as etcd")]
+    #[arg(hide_default_value = true, env = "JINE_MAX_CONCURRENT_STREAMS", hide_env_values = true)]
+    pub max_concurrent_streams: String,
+
     /// How often an idle watch that wants it is told the revision
     #[arg(long, value_name = "DURATION", default_value = "5s", help_heading = "Behaviour as etcd")]
     #[arg(env = "JINE_WATCH_PROGRESS_NOTIFY_INTERVAL", hide_env_values = true)]
     pub watch_progress_notify_interval: String,
 
-    /// How often to compact history older than that; 0 leaves it to the clients (kube-apiserver compacts)
+    /// What --auto-compaction-retention says: periodic, for how long history is kept, or revision, how many revisions of it
+    #[arg(long, value_name = "MODE", default_value = "periodic", help_heading = "Behaviour as etcd")]
+    #[arg(env = "JINE_AUTO_COMPACTION_MODE", hide_env_values = true)]
+    pub auto_compaction_mode: String,
+
+    /// History to keep when compacting by itself: a duration (a number without a unit: hours), or a number of revisions; 0 leaves it
+    /// to the clients (kube-apiserver compacts)
+    #[arg(long, value_name = "RETENTION", default_value = "0", help_heading = "Behaviour as etcd")]
+    #[arg(env = "JINE_AUTO_COMPACTION_RETENTION", hide_env_values = true)]
+    pub auto_compaction_retention: String,
+
+    /// As kine's: every so often, compact what was history the time before; 0: do not. Instead of --auto-compaction-retention
     #[arg(long, value_name = "DURATION", default_value = "0", help_heading = "Behaviour as etcd")]
     #[arg(env = "JINE_COMPACT_INTERVAL", hide_env_values = true)]
     pub compact_interval: String,

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod clients;
+mod compaction;
 mod context;
 mod endpoint;
 mod nats;
@@ -35,8 +36,7 @@ pub struct Config {
     pub metrics: Option<HostPort>,
     pub limits: Limits,
     pub watch_progress_interval: Duration,
-    /// None: clients compact.
-    pub compact_interval: Option<Duration>,
+    pub compaction: Compaction,
     pub emulated_etcd_version: String,
     pub log: Log,
     /// What was understood but means less than it says; to be logged once there is a log.
@@ -47,6 +47,22 @@ pub struct Config {
 pub struct Limits {
     pub max_txn_ops: usize,
     pub max_request_bytes: usize,
+    /// Of a connection.
+    pub max_concurrent_streams: u32,
+    /// None: the stream's own limit only.
+    pub quota_bytes: Option<u64>,
+}
+
+/// Who compacts, besides clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compaction {
+    Clients,
+    /// Every interval, what was history one interval ago.
+    Every(Duration),
+    /// As etcd's mode `periodic`: history is kept so long.
+    Periodic(Duration),
+    /// As etcd's mode `revision`: so many revisions are kept.
+    Revisions(i64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +105,7 @@ impl Config {
             metrics: metrics(&arguments.metrics_bind_address)?,
             limits: limits(arguments)?,
             watch_progress_interval: progress_interval(&arguments.watch_progress_notify_interval)?,
-            compact_interval: compact_interval(&arguments.compact_interval)?,
+            compaction: compaction::of(arguments)?,
             emulated_etcd_version: values::version(&arguments.emulated_etcd_version)
                 .map_err(about("emulated-etcd-version"))?,
             log: log(arguments)?,
@@ -129,7 +145,14 @@ fn limits(arguments: &Arguments) -> Result<Limits, Error> {
     if !(1..=MAX_REQUEST_BYTES).contains(&max_request_bytes) {
         return Err(Error(format!("--max-request-bytes: {max_request_bytes} is not between 1 and 8MiB")));
     }
-    Ok(Limits { max_txn_ops, max_request_bytes })
+    let text = &arguments.max_concurrent_streams;
+    let max_concurrent_streams = match text.parse() {
+        Ok(0) => u32::MAX,
+        Ok(n) => n,
+        Err(_) => return Err(Error(format!("--max-concurrent-streams: '{text}' is not a number below 4294967296"))),
+    };
+    let quota_bytes = quota(&arguments.quota_backend_bytes)?;
+    Ok(Limits { max_txn_ops, max_request_bytes, max_concurrent_streams, quota_bytes })
 }
 
 fn progress_interval(text: &str) -> Result<Duration, Error> {
@@ -140,13 +163,13 @@ fn progress_interval(text: &str) -> Result<Duration, Error> {
     }
 }
 
-fn compact_interval(text: &str) -> Result<Option<Duration>, Error> {
-    let flag = "compact-interval";
-    match values::duration(text).map_err(about(flag))? {
-        Duration::ZERO => Ok(None),
-        interval if interval >= Duration::from_secs(1) => Ok(Some(interval)),
-        _ => Err(Error(format!("--{flag}: '{text}' is below 1s"))),
+/// As in etcd a negative one is none.
+fn quota(text: &str) -> Result<Option<u64>, Error> {
+    if text.strip_prefix('-').is_some_and(|digits| digits.parse::<u64>().is_ok()) {
+        return Ok(None);
     }
+    let bytes = values::size(text).map_err(about("quota-backend-bytes"))? as u64;
+    Ok(Some(bytes).filter(|bytes| *bytes > 0))
 }
 
 fn log(arguments: &Arguments) -> Result<Log, Error> {

@@ -22,9 +22,11 @@ fn the_defaults_run_a_nats_server_and_listen_on_loopback() {
     assert_eq!(config.clients.listen[0].address.to_string(), "127.0.0.1:2379");
     assert!(!config.clients.listen[0].tls && config.clients.tls.is_none());
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:2381");
-    assert_eq!(config.limits, Limits { max_txn_ops: 128, max_request_bytes: 1_572_864 });
+    let (max_concurrent_streams, quota_bytes) = (u32::MAX, None);
+    let limits = Limits { max_txn_ops: 128, max_request_bytes: 1_572_864, max_concurrent_streams, quota_bytes };
+    assert_eq!(config.limits, limits);
     assert_eq!(config.watch_progress_interval, Duration::from_secs(5));
-    assert_eq!(config.compact_interval, None);
+    assert_eq!(config.compaction, Compaction::Clients);
     assert_eq!(config.emulated_etcd_version, "3.7.3");
 }
 
@@ -126,6 +128,34 @@ fn what_cannot_work_is_refused_in_one_sentence() {
     refused(&["--endpoint", "nats://?noEmbed"], "noEmbed");
     refused(&["--endpoint", "nats://", "--jetstream-domain", "x"], "--jetstream-domain");
     refused(&["--endpoint", "nats://h", "--cert-file", "/x"], "go together");
+}
+
+#[test]
+fn etcds_ways_to_compact_are_understood() {
+    let compaction = |mode: &str, retention: &str| {
+        config(&["--auto-compaction-mode", mode, "--auto-compaction-retention", retention]).unwrap().compaction
+    };
+    assert_eq!(compaction("periodic", "0"), Compaction::Clients);
+    assert_eq!(compaction("periodic", "2"), Compaction::Periodic(Duration::from_secs(7200)));
+    assert_eq!(compaction("periodic", "1m30s"), Compaction::Periodic(Duration::from_secs(90)));
+    assert_eq!(compaction("revision", "0"), Compaction::Clients);
+    assert_eq!(compaction("revision", "1000"), Compaction::Revisions(1000));
+    assert_eq!(config(&["--compact-interval", "5m"]).unwrap().compaction, Compaction::Every(Duration::from_secs(300)));
+    refused(&["--auto-compaction-mode", "x"], "neither periodic nor revision");
+    refused(&["--auto-compaction-retention", "5", "--compact-interval", "5m"], "give one of them");
+    refused(&["--auto-compaction-retention", "10ms"], "below 1s");
+    refused(&["--auto-compaction-retention", "soon"], "not a duration");
+    refused(&["--auto-compaction-mode", "revision", "--auto-compaction-retention", "5m"], "number of revisions");
+}
+
+#[test]
+fn quota_and_streams_are_etcds() {
+    let quota = |text: &str| config(&["--quota-backend-bytes", text]).unwrap().limits.quota_bytes;
+    assert_eq!((quota("0"), quota("-1"), quota("4096"), quota("2GiB")), (None, None, Some(4096), Some(2 << 30)));
+    refused(&["--quota-backend-bytes", "-x"], "not a size");
+    let streams = |text: &str| config(&["--max-concurrent-streams", text]).unwrap().limits.max_concurrent_streams;
+    assert_eq!((streams("0"), streams("100")), (u32::MAX, 100));
+    refused(&["--max-concurrent-streams", "many"], "not a number");
 }
 
 #[test]

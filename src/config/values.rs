@@ -38,7 +38,7 @@ fn nanos_of(unit: &str) -> Option<f64> {
     })
 }
 
-/// Bytes, as a plain number or with KiB, MiB.
+/// Bytes, as a plain number or with KiB, MiB, GiB.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let (number, unit) = match text.find(|c: char| c != '.' && !c.is_ascii_digit()) {
         Some(end) => (&text[..end], text[end..].trim()),
@@ -48,11 +48,12 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         "" => 1.0,
         "KiB" => 1024.0,
         "MiB" => 1024.0 * 1024.0,
-        _ => return Err(format!("'{text}' is not a size: write bytes (1572864), KiB or MiB (1.5MiB)")),
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("'{text}' is not a size: write bytes (1572864), KiB, MiB (1.5MiB) or GiB")),
     };
     match number.parse::<f64>() {
         Ok(value) => Ok((value * factor) as usize),
-        Err(_) => Err(format!("'{text}' is not a size: write bytes (1572864), KiB or MiB (1.5MiB)")),
+        Err(_) => Err(format!("'{text}' is not a size: write bytes (1572864), KiB, MiB (1.5MiB) or GiB")),
     }
 }
 

@@ -48,6 +48,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub(super) struct Ports {
     pub(super) grpc: Arc<Gate>,
     pub(super) http: axum::Router,
+    /// Of one connection.
+    pub(super) max_streams: u32,
 }
 
 /// gRPC's answers or the rest's.
@@ -138,8 +140,8 @@ async fn http<S>(stream: S, peer: SocketAddr, ports: Ports, stop: CancellationTo
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let builder = builder(ports.max_streams);
     let service = hyper::service::service_fn(move |request| ports.clone().answer(request));
-    let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -153,14 +155,13 @@ where
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(max_streams: u32) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())
-        // etcd's default: as many as the protocol can number.
-        .max_concurrent_streams(u32::MAX)
+        .max_concurrent_streams(max_streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

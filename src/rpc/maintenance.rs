@@ -67,7 +67,7 @@ impl Maintenance for MaintenanceService {
             db_size_in_use: saturate(status.db_size_in_use),
             is_learner: false,
             storage_version: minor_version(&self.version),
-            db_size_quota: 0,
+            db_size_quota: saturate(status.db_size_quota),
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }

@@ -47,6 +47,8 @@ pub struct RpcOptions {
     pub max_txn_ops: usize,
     /// Bytes of a request that writes.
     pub max_request_bytes: usize,
+    /// Calls at a time on one connection.
+    pub max_concurrent_streams: u32,
     pub tls: Option<RpcTls>,
     /// Unary calls that take longer are told in the log.
     pub slow: Duration,
@@ -67,6 +69,7 @@ impl Default for RpcOptions {
             version: "3.7.3".to_owned(),
             max_txn_ops: 128,
             max_request_bytes: 1536 * 1024,
+            max_concurrent_streams: u32::MAX,
             tls: None,
             slow: Duration::from_millis(500),
             drain: Duration::from_secs(10),
@@ -147,5 +150,5 @@ fn ports(store: Store, options: RpcOptions, stop: CancellationToken, health: Hea
         health,
     };
     let gate = Gate { store, methods: Methods::new(options.metrics, options.slow), services };
-    Ports { grpc: Arc::new(gate), http: options.http }
+    Ports { grpc: Arc::new(gate), http: options.http, max_streams: options.max_concurrent_streams }
 }

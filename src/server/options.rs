@@ -92,6 +92,7 @@ pub(super) fn store(config: &Config, ports: &Ports) -> store::Options {
         progress_notify_interval: config.watch_progress_interval,
         request_timeout: store::Options::REQUEST_TIMEOUT,
         outage_grace: store::Options::OUTAGE_GRACE,
+        quota: config.limits.quota_bytes,
     }
 }
 
@@ -121,6 +122,7 @@ pub(super) fn rpc(
         version: config.emulated_etcd_version.clone(),
         max_txn_ops: config.limits.max_txn_ops,
         max_request_bytes: config.limits.max_request_bytes,
+        max_concurrent_streams: config.limits.max_concurrent_streams,
         tls: tls.map(|tls| rpc::RpcTls {
             cert: tls.cert_file.clone(),
             key: tls.key_file.clone(),

@@ -106,6 +106,7 @@ impl State {
             self.fingerprint.add_key(hash, kv.mod_revision);
         }
         self.live_bytes += kv.size();
+        self.held += 1;
         if kv.mod_revision <= self.compacted {
             self.settle_key(&kv.key);
         }

@@ -57,6 +57,7 @@ impl State {
         };
         let made = self.compacted_by.max(below);
         self.garbage.add(GarbageTarget::Key(last.key.clone()), below, then, made, awaited_by);
+        self.held -= superseded.dropped.len() as u64;
         self.live_bytes -= superseded.dropped.iter().map(|kv| kv.size()).sum::<u64>();
         if history.is_empty() {
             self.index.remove(key);

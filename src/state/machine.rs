@@ -47,6 +47,7 @@ pub struct State {
     pub(super) garbage: GarbageBook,
     pub(super) fingerprint: Fingerprint,
     pub(super) live_bytes: u64,
+    pub(super) held: u64,
 }
 
 impl State {
@@ -67,6 +68,7 @@ impl State {
             garbage: GarbageBook::default(),
             fingerprint: Fingerprint::default(),
             live_bytes: 0,
+            held: 0,
         }
     }
 
@@ -112,8 +114,13 @@ impl State {
         self.fingerprint
     }
 
-    /// Bytes of the keys and values of every version that is held: etcd's dbSizeInUse.
+    /// Bytes of the keys and values of every version that is held.
     pub fn live_bytes(&self) -> u64 {
         self.live_bytes
+    }
+
+    /// How many versions and tombstones are held.
+    pub fn held(&self) -> u64 {
+        self.held
     }
 }

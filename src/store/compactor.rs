@@ -102,6 +102,10 @@ impl<L: Log> Compactor<L> {
         settle(&self.shared).await;
         rounds.removed = (self.remove_garbage(checkpoint.at).await?, checkpoint.at);
         self.remove_internal(&checkpoint, rounds.previous.replace(place)).await?;
+        // There is room again; who waits for it need not wait for the next look.
+        if let Ok(info) = self.log.info().await {
+            self.shared.room.note(&info);
+        }
         tracing::info!(
             compacted = %checkpoint.compacted, checkpoint = %place, targets = rounds.removed.0.len(),
             "removed what was compacted"

@@ -28,6 +28,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How long requests wait for a log that is out of reach; after that they are told at once.
     pub outage_grace: Duration,
+    /// Bytes of the log beyond which the store may not grow.
+    pub quota: Option<u64>,
 }
 
 impl Options {
@@ -74,7 +76,7 @@ impl Store {
         options: Options,
         progress: watch::Sender<Progress>,
     ) -> Result<Running, Fatal> {
-        let (shared, writes) = Shared::new(options.outage_grace, progress);
+        let (shared, writes) = Shared::new(options.outage_grace, options.quota, progress);
         let engine_options = EngineOptions { session: options.session };
         let engine = Engine::open(log.clone(), shared.clone(), engine_options).await?;
         let (commands, receiver) = mpsc::unbounded_channel();

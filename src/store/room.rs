@@ -1,7 +1,8 @@
-//! The room that is left in a log with a limit of its own.
+//! The room that is left: in a log with a limit of its own, and below the quota.
 //!
 //! A full log could never be freed: deletes, compactions and checkpoints are messages too. So the last part of a limited log is kept
-//! for them, and what makes the store grow is refused a little before the server would refuse everything.
+//! for them, and what makes the store grow is refused a little before the server would refuse everything. The quota is jine's
+//! alone, and does not hold for them at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,43 +23,49 @@ const KEPT: u64 = 16;
 /// … but not more bytes than this: enough for a batch of deletes and the checkpoint after it.
 const MOST_KEPT: u64 = 16 << 20;
 
-/// Bytes by which the store may still grow; [`u64::MAX`] without a limit.
 #[derive(Debug)]
-pub struct Room(AtomicU64);
-
-impl Default for Room {
-    fn default() -> Self {
-        Room(AtomicU64::new(u64::MAX))
-    }
+pub struct Room {
+    quota: Option<u64>,
+    /// The bytes that the log may come to; [`u64::MAX`]: any.
+    limit: AtomicU64,
+    /// Those by which it may still grow.
+    left: AtomicU64,
 }
 
 impl Room {
+    pub fn new(quota: Option<u64>) -> Room {
+        Room { quota, limit: AtomicU64::new(u64::MAX), left: AtomicU64::new(u64::MAX) }
+    }
+
     /// What the log says of itself.
     pub fn note(&self, info: &LogInfo) {
-        let left = |limit: u64| limit.saturating_sub(info.bytes).saturating_sub((limit / KEPT).min(MOST_KEPT));
-        self.0.store(info.max_bytes.map_or(u64::MAX, left), Ordering::Relaxed);
+        let log = info.max_bytes.map(|max| max - (max / KEPT).min(MOST_KEPT));
+        let limit = self.quota.into_iter().chain(log).min();
+        self.limit.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.left.store(limit.map_or(u64::MAX, |limit| limit.saturating_sub(info.bytes)), Ordering::Relaxed);
     }
 
     pub fn has(&self, bytes: usize) -> bool {
-        self.0.load(Ordering::Relaxed) >= bytes as u64
+        self.left.load(Ordering::Relaxed) >= bytes as u64
     }
 
     /// So many bytes are on their way.
     pub fn take(&self, bytes: usize) {
         let less = |left: u64| if left == u64::MAX { None } else { Some(left.saturating_sub(bytes as u64)) };
         // Without a limit nothing changes.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    fn is_limited(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != u64::MAX
+    /// What the log may come to before the store may not grow any more.
+    pub fn limit(&self) -> Option<u64> {
+        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX)
     }
 }
 
 /// Looks at the log's size now and then, until the store stops.
 pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>) {
     loop {
-        tokio::time::sleep(if shared.room.is_limited() { LOOK } else { LOOK_UNLIMITED }).await;
+        tokio::time::sleep(if shared.room.limit().is_some() { LOOK } else { LOOK_UNLIMITED }).await;
         let service = shared.service.borrow().clone();
         match service {
             Service::Stopped(_) => return,
@@ -84,8 +91,8 @@ mod tests {
 
     #[test]
     fn the_last_part_of_a_limit_is_kept() {
-        let room = Room::default();
-        assert!(room.has(usize::MAX));
+        let room = Room::new(None);
+        assert!(room.has(usize::MAX) && room.limit().is_none());
         room.note(&info(500, Some(1600)));
         assert!(room.has(1000) && !room.has(1001));
         room.take(400);
@@ -95,5 +102,16 @@ mod tests {
         room.note(&info(1550, None));
         room.take(1000);
         assert!(room.has(usize::MAX));
+    }
+
+    #[test]
+    fn the_smaller_of_quota_and_limit_counts() {
+        let room = Room::new(Some(1000));
+        room.note(&info(400, None));
+        assert!(room.has(600) && !room.has(601));
+        room.note(&info(400, Some(1600)));
+        assert_eq!(room.limit(), Some(1000));
+        room.note(&info(400, Some(800)));
+        assert_eq!(room.limit(), Some(750));
     }
 }

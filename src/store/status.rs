@@ -12,6 +12,9 @@ use crate::state::Revision;
 /// How long the log's own figures may take; older ones are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a message takes in the stream besides key and value, about: its headers and the server's own.
+const MESSAGE_BYTES: u64 = 200;
+
 /// What etcd's Maintenance.Status, MemberList and the headers need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -25,6 +28,8 @@ pub struct Status {
     /// Bytes on disk as the stream reports them, and those of them that are in use.
     pub db_size: u64,
     pub db_size_in_use: u64,
+    /// How large it may become before the store takes no more; 0: as large as it likes.
+    pub db_size_quota: u64,
     /// Not serving linearizable requests, and why.
     pub unavailable: Option<String>,
 }
@@ -80,7 +85,8 @@ impl Store {
             compacted: state.compacted(),
             applied: self.inner.shared.applied.borrow().0,
             db_size,
-            db_size_in_use: state.live_bytes().min(db_size),
+            db_size_in_use: (state.live_bytes() + state.held() * MESSAGE_BYTES).min(db_size),
+            db_size_quota: self.inner.shared.room.limit().unwrap_or(0),
             unavailable: self.unavailable(),
         }
     }

@@ -62,13 +62,13 @@ impl Store {
 
     /// Returns the alarms that stand afterwards.
     pub async fn raise(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
-        self.write(Request::AlarmRaise(alarm)).await?;
+        self.submit(Request::AlarmRaise(alarm)).await?;
         self.alarms_now()
     }
 
     /// Returns the alarms that stand afterwards.
     pub async fn disarm(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
-        self.write(Request::AlarmDisarm(alarm)).await?;
+        self.submit(Request::AlarmDisarm(alarm)).await?;
         self.alarms_now()
     }
 
@@ -78,23 +78,49 @@ impl Store {
     }
 
     /// What an alarm forbids, as in etcd: to fill a full store further, and to do anything with a corrupt one.
-    fn check_alarms(&self, request: &Request) -> Result<(), Error> {
+    fn check_alarms(&self, cost: usize) -> Result<(), Error> {
         let stands = |kind| self.inner.shared.state().alarms().iter().any(|alarm| alarm.kind == kind);
-        match request {
-            Request::AlarmRaise(_) | Request::AlarmDisarm(_) => Ok(()),
-            _ if stands(AlarmKind::Corrupt) => Err(Error::Corrupt),
-            Request::Put(_) | Request::LeaseGrant { .. } if stands(AlarmKind::NoSpace) => Err(Error::NoSpace),
-            Request::Txn(request) if request.may_put() && stands(AlarmKind::NoSpace) => Err(Error::NoSpace),
-            _ => Ok(()),
+        if stands(AlarmKind::Corrupt) {
+            return Err(Error::Corrupt);
+        }
+        if cost > 0 && stands(AlarmKind::NoSpace) { Err(Error::NoSpace) } else { Ok(()) }
+    }
+
+    /// What finds no room raises the alarm, as in etcd: from then on nothing grows until somebody has seen to it.
+    async fn raise_no_space(&self) {
+        let alarm = Alarm { member: self.member_id(), kind: AlarmKind::NoSpace };
+        let Some(limit) = self.inner.shared.room.limit() else { return };
+        if self.inner.shared.state().alarms().contains(&alarm) {
+            return;
+        }
+        match self.raise(alarm).await {
+            Ok(_) => tracing::error!(
+                limit,
+                "the store has reached its quota and takes no more: compact it or delete keys, then disarm the alarm"
+            ),
+            Err(error) => tracing::warn!(%error, "no room, and no alarm could be raised"),
         }
     }
 
     pub(super) async fn write(&self, request: Request) -> Result<Response, Error> {
-        self.inner.shared.check_available()?;
-        if self.inner.shared.stopping.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
+        self.check_accepting()?;
+        let cost = request.cost();
+        self.check_alarms(cost)?;
+        let fits = cost == 0 || self.inner.shared.room.has(cost + 1);
+        let result = if fits { self.submit(request).await } else { Err(Error::NoSpace) };
+        if result.as_ref().is_err_and(|error| *error == Error::NoSpace) {
+            self.raise_no_space().await;
         }
-        self.check_alarms(&request)?;
+        result
+    }
+
+    fn check_accepting(&self) -> Result<(), Error> {
+        self.inner.shared.check_available()?;
+        if self.inner.shared.stopping.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    async fn submit(&self, request: Request) -> Result<Response, Error> {
+        self.check_accepting()?;
         let (reply, answer) = oneshot::channel();
         let write = Write { request, reply, fenced: false, expires: None };
         self.inner.shared.writes().send(write).map_err(|_| Error::Stopped)?;
@@ -105,14 +131,33 @@ impl Store {
     }
 }
 
+/// What etcd counts for a key besides its name and value, and for a lease.
+const KEY_COST: usize = 256;
+const LEASE_COST: usize = 64;
+
+impl Request {
+    /// By how many bytes it may make the store grow, as etcd's quota estimates it.
+    fn cost(&self) -> usize {
+        match self {
+            Request::Put(put) => put.cost(),
+            Request::Txn(txn) => txn.cost(),
+            Request::LeaseGrant { .. } => LEASE_COST,
+            _ => 0,
+        }
+    }
+}
+
+impl PutRequest {
+    fn cost(&self) -> usize {
+        KEY_COST + self.key.len() + self.value.len()
+    }
+}
+
 impl TxnRequest {
-    /// Whether a key may be put, if the compares say so.
-    fn may_put(&self) -> bool {
-        self.success.iter().chain(&self.failure).any(|op| match op {
-            RequestOp::Put(_) => true,
-            RequestOp::Range(_) | RequestOp::DeleteRange(_) => false,
-            RequestOp::Txn(txn) => txn.may_put(),
-        })
+    /// That of the dearer branch.
+    fn cost(&self) -> usize {
+        let branch = |ops: &[RequestOp]| ops.iter().map(RequestOp::cost).sum::<usize>();
+        branch(&self.success).max(branch(&self.failure))
     }
 
     /// Whether nothing is written, whatever the compares say.
@@ -122,6 +167,16 @@ impl TxnRequest {
             RequestOp::Put(_) | RequestOp::DeleteRange(_) => false,
             RequestOp::Txn(txn) => txn.only_reads(),
         })
+    }
+}
+
+impl RequestOp {
+    fn cost(&self) -> usize {
+        match self {
+            RequestOp::Put(put) => put.cost(),
+            RequestOp::Txn(txn) => txn.cost(),
+            RequestOp::Range(_) | RequestOp::DeleteRange(_) => 0,
+        }
     }
 }
 

@@ -150,5 +150,6 @@ pub(super) fn check_totals(state: &State, model: &Model) -> Result<(), TestCaseE
     prop_assert_eq!(state.fingerprint(), fingerprint);
     let held: u64 = state.index.values().flat_map(|history| history.versions()).map(|kv| kv.size()).sum();
     prop_assert_eq!(state.live_bytes(), held);
+    prop_assert_eq!(state.held(), state.index.values().map(|history| history.versions().count() as u64).sum::<u64>());
     Ok(())
 }

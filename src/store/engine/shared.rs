@@ -82,7 +82,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(grace: Duration, progress: watch::Sender<Progress>) -> (Arc<Shared>, mpsc::UnboundedReceiver<Write>) {
+    pub fn new(
+        grace: Duration,
+        quota: Option<u64>,
+        progress: watch::Sender<Progress>,
+    ) -> (Arc<Shared>, mpsc::UnboundedReceiver<Write>) {
         let state = Arc::new(RwLock::new(State::new(Revision::FIRST, Revision::ZERO)));
         let (writes, receiver) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -100,7 +104,7 @@ impl Shared {
             removal_wanted: Notify::new(),
             claim_place: AtomicU64::new(0),
             counters: Counters::default(),
-            room: Room::default(),
+            room: Room::new(quota),
             hashes: Hashes::default(),
             cluster: AtomicU64::new(0),
             lessor: Mutex::default(),

@@ -35,6 +35,7 @@ pub fn options(session: u64) -> Options {
         progress_notify_interval: Duration::from_secs(600),
         request_timeout: Options::REQUEST_TIMEOUT,
         outage_grace: Options::OUTAGE_GRACE,
+        quota: None,
     }
 }
 
