@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::sync::{oneshot, watch};
@@ -77,15 +77,23 @@ pub(super) struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// Where the answer to the last message is to go.
     pub(super) fn last(&self) -> String {
-        format!("{}{}", self.acks.inbox, self.number)
+        last(&self.acks.inbox, self.number)
     }
 
-    /// Where errors of the messages before it are to go.
     pub(super) fn early(&self) -> String {
-        format!("{}{}e", self.acks.inbox, self.number)
+        early(&self.acks.inbox, self.number)
     }
+}
+
+/// Where the answer to the last message of a group is to go.
+pub(super) fn last(inbox: &str, number: u64) -> String {
+    format!("{inbox}{number}")
+}
+
+/// Where errors of the messages before it are to go.
+pub(super) fn early(inbox: &str, number: u64) -> String {
+    format!("{inbox}{number}e")
 }
 
 impl Drop for Expected<'_> {
@@ -111,14 +119,14 @@ async fn read(
             () = done.cancelled() => None,
         };
         let Some(message) = message else { break };
-        let Some((number, last)) = number_of(&message) else { continue };
-        // A staged message of a batch is answered by an empty one: only its errors matter.
-        if !last && message.payload.is_empty() && message.status.is_none() {
+        let Some((number, last)) = number_of(&message.subject) else { continue };
+        let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
+        if !no_responders && is_staged(last, &message.payload) {
             continue;
         }
         if let Some(waiter) = lock(&waiting).remove(&number) {
             // Nobody waiting any more is fine.
-            let _ = waiter.send(Reply { last, answer: answer_of(&message) });
+            let _ = waiter.send(Reply { last, answer: answer_of(no_responders, &message.payload) });
         }
     }
     link::lose(&lost, "the connection to NATS was lost");
@@ -126,8 +134,14 @@ async fn read(
     lock(&waiting).clear();
 }
 
-fn number_of(message: &Message) -> Option<(u64, bool)> {
-    let token = message.subject.as_str().rsplit('.').next()?;
+/// A staged message of a batch is answered by an empty one: only errors of messages that are not the last matter.
+pub(super) fn is_staged(last: bool, payload: &[u8]) -> bool {
+    !last && payload.is_empty()
+}
+
+/// The group's number, and whether it is about its last message.
+pub(super) fn number_of(subject: &str) -> Option<(u64, bool)> {
+    let token = subject.rsplit('.').next()?;
     match token.strip_suffix('e') {
         Some(number) => Some((number.parse().ok()?, false)),
         None => Some((token.parse().ok()?, true)),
@@ -154,13 +168,13 @@ pub(super) struct ApiError {
     pub(super) description: String,
 }
 
-fn answer_of(message: &Message) -> Answer {
-    if message.status == Some(StatusCode::NO_RESPONDERS) {
+pub(super) fn answer_of(no_responders: bool, payload: &[u8]) -> Answer {
+    if no_responders {
         return Answer::NoResponders;
     }
-    match serde_json::from_slice::<PubAck>(&message.payload) {
+    match serde_json::from_slice::<PubAck>(payload) {
         Ok(PubAck { error: Some(error), .. }) => Answer::Error { code: error.err_code, text: error.description },
         Ok(PubAck { seq, count, .. }) if seq > 0 => Answer::Stored { sequence: seq, count },
-        _ => Answer::Unintelligible(String::from_utf8_lossy(&message.payload).into_owned()),
+        _ => Answer::Unintelligible(String::from_utf8_lossy(payload).into_owned()),
     }
 }

@@ -4,10 +4,12 @@
 //! commit header, has come. Only the answer to that one matters, but an error that hits an earlier message is answered there,
 //! and the last one then only says that the batch is incomplete; so a few of the earlier ones ask for an answer as well.
 
-use async_nats::{HeaderMap, HeaderName, HeaderValue};
-use bytes::Bytes;
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
 
-use super::acks::{Answer, Expected, Reply};
+use async_nats::HeaderMap;
+
+use super::acks::{self, Answer, Reply};
 use super::link::Link;
 use super::read;
 use super::record::{self, Encoded};
@@ -15,13 +17,10 @@ use super::verdict::{self, Verdict};
 use crate::state::Sequence;
 use crate::store::log::{AppendError, EntryId, Identity, Outgoing, Refusal, Stamp};
 
-const JINE: HeaderName = HeaderName::from_static(record::HEADER);
-const JINE_KEY: HeaderName = HeaderName::from_static(record::KEY_HEADER);
-const KV_OPERATION: HeaderName = HeaderName::from_static(record::KV_OPERATION);
-const EXPECTED_LAST_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Sequence");
-const BATCH_ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
-const BATCH_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
-const BATCH_COMMIT: HeaderName = HeaderName::from_static("Nats-Batch-Commit");
+const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
+const BATCH_ID: &str = "Nats-Batch-Id";
+const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
+const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 
 /// The server's own limit on a batch.
 pub(super) const MAX_MESSAGES: usize = 1000;
@@ -34,79 +33,123 @@ pub(super) async fn append(link: &Link, group: Vec<Outgoing>) -> Result<Sequence
     if let Some(why) = link.lost() {
         return Err(AppendError::Unknown(why));
     }
-    let Some(first) = group.first().map(|message| message.stamp) else {
-        return Err(refused("an empty group"));
-    };
-    let count = group.len();
-    let messages = prepare(link, group)?;
-    let expected = link.acks.expect();
+    let batch = Batch::new(link.client.max_payload(), group)?;
     let answered = async {
-        send(link, messages, &expected).await?;
-        let mut expected = expected;
-        (&mut expected.receiver).await.map_err(|_| link.lost().unwrap_or_else(|| "the connection was lost".into()))
+        match &link.publisher {
+            Some(publisher) => publisher.exchange(&batch, &link.names.publish).await,
+            None => by_client(link, &batch).await,
+        }
     };
     let reply = match tokio::time::timeout(link.options.append_timeout, answered).await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(why)) => return Err(AppendError::Unknown(why)),
+        Ok(Err(why)) => {
+            link.lose(&why);
+            return Err(AppendError::Unknown(why));
+        }
         Err(_) => return Err(AppendError::Unknown("no acknowledgement in time".into())),
     };
-    judge(link, &first, count, reply).await
+    judge(link, &batch.first, batch.messages.len(), reply).await
 }
 
-struct Prepared {
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
+/// A group that can be sent as a whole.
+pub(super) struct Batch {
+    first: Stamp,
+    messages: Vec<Message>,
 }
 
-/// Nothing is sent unless everything can be: a message that is too big would end the connection in the middle of the group.
-fn prepare(link: &Link, group: Vec<Outgoing>) -> Result<Vec<Prepared>, AppendError> {
-    let count = group.len();
-    let max_payload = link.client.max_payload();
-    if count > MAX_MESSAGES {
-        return Err(refused("more messages than an atomic batch may have"));
+struct Message {
+    encoded: Encoded,
+    /// Whether an error is to be answered. Limits on space hit the largest first, everything else the first.
+    tells: bool,
+}
+
+impl Batch {
+    /// Nothing is sent unless everything can be: a message that is too big would end the connection in the middle of the group.
+    fn new(max_payload: usize, group: Vec<Outgoing>) -> Result<Batch, AppendError> {
+        let Some(first) = group.first().map(|message| message.stamp) else {
+            return Err(refused("an empty group"));
+        };
+        if group.len() > MAX_MESSAGES {
+            return Err(refused("more messages than an atomic batch may have"));
+        }
+        let mut messages = Vec::with_capacity(group.len());
+        let mut largest = None;
+        for outgoing in group {
+            let encoded = record::encode(outgoing);
+            check(&encoded, max_payload)?;
+            let tells = largest < Some(encoded.payload.len());
+            largest = largest.max(Some(encoded.payload.len()));
+            messages.push(Message { encoded, tells });
+        }
+        Ok(Batch { first, messages })
     }
-    let first = group[0].stamp;
-    let batch = (count > 1).then(|| batch_id(first.id));
-    let mut messages = Vec::with_capacity(count);
-    for (i, outgoing) in group.into_iter().enumerate() {
-        let encoded = record::encode(outgoing);
-        if encoded.key.as_ref().is_some_and(|key| key.len() > record::MAX_KEY_BYTES * 4 / 3 + 4) {
-            return Err(refused("a key that is longer than 32 KiB"));
+
+    fn is_last(&self, i: usize) -> bool {
+        i + 1 == self.messages.len()
+    }
+
+    fn id(&self) -> Option<String> {
+        (self.messages.len() > 1).then(|| batch_id(self.first.id))
+    }
+
+    /// As the protocol has it, for the subjects that begin with `prefix`, and for answers to `inbox` and the number.
+    pub(super) fn write(&self, out: &mut Vec<u8>, prefix: &str, inbox: &str, number: u64) {
+        let id = self.id();
+        let (last, early) = (acks::last(inbox, number), acks::early(inbox, number));
+        let mut headers = String::with_capacity(512);
+        out.reserve(self.messages.iter().map(|message| message.encoded.payload.len() + 512).sum());
+        for (i, Message { encoded, tells }) in self.messages.iter().enumerate() {
+            headers.clear();
+            self.write_headers(&mut headers, i, id.as_deref());
+            let reply = if self.is_last(i) { &*last } else { if *tells { &*early } else { "" } };
+            let (tokens, sizes) = (&encoded.tokens, (headers.len(), headers.len() + encoded.payload.len()));
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "HPUB {prefix}{tokens} {reply} {} {}\r\n", sizes.0, sizes.1);
+            out.extend_from_slice(headers.as_bytes());
+            out.extend_from_slice(&encoded.payload);
+            out.extend_from_slice(b"\r\n");
         }
-        let size = encoded.payload.len() + encoded.jine.len() + encoded.key.as_ref().map_or(0, String::len);
-        if size + 512 > max_payload {
-            return Err(refused("a message that is larger than the server's max_payload"));
+    }
+
+    fn write_headers(&self, out: &mut String, i: usize, id: Option<&str>) {
+        out.push_str("NATS/1.0\r\n");
+        // Writing to a String cannot fail.
+        self.headers(i, id, &mut |name, value| _ = write!(out, "{name}: {value}\r\n"));
+        out.push_str("\r\n");
+    }
+
+    /// The names and values of message `i`'s headers.
+    fn headers(&self, i: usize, id: Option<&str>, header: &mut dyn FnMut(&'static str, &dyn Display)) {
+        let encoded = &self.messages[i].encoded;
+        header(record::HEADER, &encoded.jine);
+        if let Some(key) = &encoded.key {
+            header(record::KEY_HEADER, key);
         }
-        let mut message = message(link, encoded);
+        if encoded.delete {
+            header(record::KV_OPERATION, &record::KV_DELETE);
+        }
         if i == 0 {
-            message.headers.insert(EXPECTED_LAST_SEQUENCE, HeaderValue::from(first.meant_for.0.saturating_sub(1)));
+            header(EXPECTED_LAST_SEQUENCE, &self.first.meant_for.0.saturating_sub(1));
         }
-        if let Some(batch) = &batch {
-            message.headers.insert(BATCH_ID, batch.as_str());
-            message.headers.insert(BATCH_SEQUENCE, HeaderValue::from(i + 1));
-            if i + 1 == count {
-                message.headers.insert(BATCH_COMMIT, "1");
+        if let Some(id) = id {
+            header(BATCH_ID, &id);
+            header(BATCH_SEQUENCE, &(i + 1));
+            if self.is_last(i) {
+                header(BATCH_COMMIT, &1);
             }
         }
-        messages.push(message);
     }
-    Ok(messages)
 }
 
-fn message(link: &Link, encoded: Encoded) -> Prepared {
-    let mut subject = String::with_capacity(link.names.publish.len() + encoded.tokens.len());
-    subject.push_str(&link.names.publish);
-    subject.push_str(&encoded.tokens);
-    let mut headers = HeaderMap::new();
-    headers.insert(JINE, encoded.jine);
-    if let Some(key) = encoded.key {
-        headers.insert(JINE_KEY, key);
+fn check(encoded: &Encoded, max_payload: usize) -> Result<(), AppendError> {
+    if encoded.key.as_ref().is_some_and(|key| key.len() > record::MAX_KEY_BYTES * 4 / 3 + 4) {
+        return Err(refused("a key that is longer than 32 KiB"));
     }
-    if encoded.delete {
-        headers.insert(KV_OPERATION, record::KV_DELETE);
+    let size = encoded.payload.len() + encoded.jine.len() + encoded.key.as_ref().map_or(0, String::len);
+    if size + 512 > max_payload {
+        return Err(refused("a message that is larger than the server's max_payload"));
     }
-    Prepared { subject, headers, payload: encoded.payload }
+    Ok(())
 }
 
 /// Never used twice, as the entry's id never is. Half of the session is enough to tell those apart that are under way at once.
@@ -114,23 +157,26 @@ fn batch_id(id: EntryId) -> String {
     format!("{:08x}-{}", id.session.0 as u32, id.counter)
 }
 
-async fn send(link: &Link, messages: Vec<Prepared>, expected: &Expected<'_>) -> Result<(), String> {
-    let last = messages.len() - 1;
-    let mut largest = 0;
-    for (i, Prepared { subject, headers, payload }) in messages.into_iter().enumerate() {
-        // Limits on space hit the largest first, everything else the first.
-        let telling = i == 0 || payload.len() > largest;
-        largest = largest.max(payload.len());
-        let sent = if i == last {
+/// Sends a group by the client library, and waits for the answer.
+async fn by_client(link: &Link, batch: &Batch) -> Result<Reply, String> {
+    let mut expected = link.acks.expect();
+    let id = batch.id();
+    for (i, Message { encoded, tells }) in batch.messages.iter().enumerate() {
+        let mut headers = HeaderMap::new();
+        batch.headers(i, id.as_deref(), &mut |name, value| headers.insert(name, value.to_string()));
+        let subject = format!("{}{}", link.names.publish, encoded.tokens);
+        let payload = encoded.payload.clone();
+        let sent = if batch.is_last(i) {
             link.client.publish_with_reply_and_headers(subject, expected.last(), headers, payload).await
-        } else if telling {
+        } else if *tells {
             link.client.publish_with_reply_and_headers(subject, expected.early(), headers, payload).await
         } else {
             link.client.publish_with_headers(subject, headers, payload).await
         };
         sent.map_err(|error| format!("the connection was lost: {error}"))?;
     }
-    Ok(())
+    let reply = (&mut expected.receiver).await;
+    reply.map_err(|_| link.lost().unwrap_or_else(|| "the connection was lost".into()))
 }
 
 async fn judge(link: &Link, first: &Stamp, count: usize, reply: Reply) -> Result<Sequence, AppendError> {

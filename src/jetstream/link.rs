@@ -11,6 +11,7 @@ use super::acks::Acks;
 use super::connect;
 use super::names::{self, Names};
 use super::options::Options;
+use super::publisher::Publisher;
 use crate::store::log::LogError;
 
 /// What every call on the bucket needs. Dropped (by everyone), it closes the connection.
@@ -19,6 +20,8 @@ pub(super) struct Link {
     pub(super) names: Names,
     pub(super) options: Options,
     pub(super) acks: Acks,
+    /// Appends where it can.
+    pub(super) publisher: Option<Arc<Publisher>>,
     /// Set once, to the reason, when this link is no longer to be used.
     lost: Arc<watch::Sender<Option<String>>>,
     /// Set once, to what changed about the stream: the link still works, but has to be checked anew.
@@ -59,9 +62,13 @@ impl Link {
         let lost = Arc::new(watch::Sender::new(None));
         let done = CancellationToken::new();
         let acks = Acks::subscribe(&client, lost.clone(), done.clone()).await?;
+        let publisher = Publisher::connect(&options, format!("{}.", client.new_inbox())).await?;
+        if let Some(publisher) = publisher.clone() {
+            tokio::spawn(publisher.keep(done.clone()));
+        }
         let changed = Arc::default();
         let known_good = AtomicBool::new(known_good);
-        Ok(Link { client, names, options, acks, lost, changed, complaint, known_good, done })
+        Ok(Link { client, names, options, acks, publisher, lost, changed, complaint, known_good, done })
     }
 
     pub(super) fn is_known_good(&self) -> bool {

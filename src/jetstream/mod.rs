@@ -19,6 +19,7 @@ mod names;
 mod options;
 mod payload;
 mod peers;
+mod publisher;
 mod purge;
 mod read;
 mod record;

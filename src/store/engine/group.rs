@@ -1,7 +1,9 @@
 //! Entries that travel together: the next group, which is being planned, and the one in flight.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::command::Write;
 use crate::state::{Layer, Response, Sequence};
@@ -51,8 +53,13 @@ pub struct InFlight {
     pub first_counter: u64,
     /// Whether some of it was stored cannot be known any more, and was told so.
     pub unknown: bool,
-    pub done: JoinHandle<Result<Sequence, AppendError>>,
+    /// None once it is done, or given up.
+    pub done: Option<Appending>,
 }
+
+/// An append under way. Goes on only while it is polled; dropped, it sends nothing more. (It cannot be shared between threads, so neither can
+/// the engine: its async functions take it by `&mut`.)
+pub type Appending = Pin<Box<dyn Future<Output = Result<Sequence, AppendError>> + Send>>;
 
 impl Group {
     pub fn is_empty(&self) -> bool {
@@ -146,11 +153,12 @@ impl InFlight {
 
 /// Resolves when the group in flight has an outcome; never where there is none.
 pub async fn landing(inflight: &mut Option<InFlight>) -> Result<Sequence, AppendError> {
-    match inflight {
-        Some(inflight) => match (&mut inflight.done).await {
-            Ok(outcome) => outcome,
-            Err(died) => Err(AppendError::Unknown(died.to_string())),
-        },
-        None => std::future::pending().await,
+    let Some(done) = inflight.as_mut().and_then(|inflight| inflight.done.as_mut()) else {
+        return std::future::pending().await;
+    };
+    let outcome = done.await;
+    if let Some(inflight) = inflight {
+        inflight.done = None;
     }
+    outcome
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
-use super::group::{Group, InFlight, Origin};
+use super::group::{Appending, Group, InFlight, Origin};
 use super::{Engine, Fatal, Write};
 use crate::state::Sequence;
 use crate::store::error::Error;
@@ -88,7 +88,9 @@ impl<L: Log> Engine<L> {
         counters.groups.fetch_add(1, Ordering::Relaxed);
         counters.group_entries.fetch_add(group.entries.len() as u64, Ordering::Relaxed);
         let (log, to_send) = (self.log.clone(), messages.clone());
-        let done = tokio::spawn(async move { log.append(to_send).await });
+        // Not a task of its own: where one client waits for one write, every hand-over between tasks is felt.
+        let done: Appending = Box::pin(async move { log.append(to_send).await });
+        let done = Some(done);
         self.inflight = Some(InFlight { group, messages, first, last, first_counter, unknown: false, done });
     }
 

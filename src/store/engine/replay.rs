@@ -154,7 +154,7 @@ impl<L: Log> Engine<L> {
         ))))
     }
 
-    async fn genesis(&self) -> Result<Genesis, Trouble> {
+    async fn genesis(&mut self) -> Result<Genesis, Trouble> {
         match self.log.get(Sequence(1)).await? {
             Some(Incoming { content: Content::Ours(_, Record::Genesis(genesis)), .. }) => Ok(genesis),
             _ => Err(Trouble::Fatal(Fatal(
@@ -166,7 +166,7 @@ impl<L: Log> Engine<L> {
     }
 
     /// The newest checkpoint that counts. (One that stands at a place it was not meant for must not hide the others.)
-    pub(super) async fn newest_checkpoint(&self, cluster: ClusterId) -> Result<Option<Checkpoint>, Trouble> {
+    pub(super) async fn newest_checkpoint(&mut self, cluster: ClusterId) -> Result<Option<Checkpoint>, Trouble> {
         let (mut newest, mut from) = (None, Sequence(1));
         while let Some(found) = self.log.next_about(&Target::Checkpoints, from).await? {
             from = found.sequence.next();

@@ -33,8 +33,8 @@ impl<L: Log> Engine<L> {
         mut trouble: Trouble,
         writes: &mut mpsc::UnboundedReceiver<Write>,
     ) -> Result<(), Fatal> {
-        let last = self.inflight.as_ref().map(|inflight| {
-            inflight.done.abort();
+        let last = self.inflight.as_mut().map(|inflight| {
+            inflight.done = None;
             inflight.last
         });
         loop {
@@ -125,7 +125,7 @@ impl<L: Log> Engine<L> {
     }
 
     /// The last message received must still stand where it stood: a log can have been cut back and grown again.
-    async fn check_mark(&self) -> Result<(), Trouble> {
+    async fn check_mark(&mut self) -> Result<(), Trouble> {
         let Some((at, identity)) = self.mark else { return Ok(()) };
         match self.log.get(at).await? {
             Some(message) if message.identity == identity => Ok(()),
