@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use jine::jetstream::{JetStream, Options, open};
 use jine::state::{Alarm, AlarmKind, LeaseId, Revision, Sequence};
 use jine::store::log::{AppendError, Checkpoint, Content, Log, Outgoing, Record, Refusal, SessionId, Target};
 
@@ -36,95 +37,119 @@ fn every_kind() -> Vec<Record> {
     ]
 }
 
+/// Groups travel by the client library, or, where nobody else writes, over a connection of their own: both must do the same.
+async fn both_ways<T: Future<Output = ()>>(test: impl Fn(NatsServer, JetStream) -> T) {
+    for exclusive in [false, true] {
+        let server = NatsServer::start().await;
+        let log = open(Options { exclusive, ..options(&server) }).await.expect("the bucket opens");
+        test(server, log).await;
+    }
+}
+
 #[tokio::test]
 async fn every_record_comes_back_as_it_was_written() {
-    let (_server, log) = fresh().await;
-    let sent = group(2, 1, every_kind());
-    // One by one, then all in a batch.
-    for (i, message) in sent.iter().enumerate() {
-        let at = Sequence(2 + i as u64);
-        let mut message = message.clone();
-        message.stamp.group = at;
-        assert_eq!(log.append(vec![message.clone()]).await, Ok(at));
-        let found = log.get(at).await.expect("an answer").expect("a message");
-        assert_eq!(found.content, Content::Ours(message.stamp, message.record));
-    }
-    let at = 2 + sent.len() as u64;
-    let batch = group(at, 100, every_kind());
-    assert_eq!(log.append(batch.clone()).await, Ok(Sequence(at + sent.len() as u64 - 1)));
-    let (followed, end) = replay(&log, at).await;
-    assert_eq!(end, Sequence(at + sent.len() as u64 - 1));
-    for (message, Outgoing { stamp, record }) in followed.iter().zip(batch) {
-        assert_eq!(message.content, Content::Ours(stamp, record));
-        // Read by sequence and followed, a message is the same.
-        assert_eq!(log.get(message.sequence).await.expect("an answer").as_ref(), Some(message));
-    }
+    both_ways(|server, log| async move {
+        let _server = server;
+        let sent = group(2, 1, every_kind());
+        // One by one, then all in a batch.
+        for (i, message) in sent.iter().enumerate() {
+            let at = Sequence(2 + i as u64);
+            let mut message = message.clone();
+            message.stamp.group = at;
+            assert_eq!(log.append(vec![message.clone()]).await, Ok(at));
+            let found = log.get(at).await.expect("an answer").expect("a message");
+            assert_eq!(found.content, Content::Ours(message.stamp, message.record));
+        }
+        let at = 2 + sent.len() as u64;
+        let batch = group(at, 100, every_kind());
+        assert_eq!(log.append(batch.clone()).await, Ok(Sequence(at + sent.len() as u64 - 1)));
+        let (followed, end) = replay(&log, at).await;
+        assert_eq!(end, Sequence(at + sent.len() as u64 - 1));
+        for (message, Outgoing { stamp, record }) in followed.iter().zip(batch) {
+            assert_eq!(message.content, Content::Ours(stamp, record));
+            // Read by sequence and followed, a message is the same.
+            assert_eq!(log.get(message.sequence).await.expect("an answer").as_ref(), Some(message));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_group_meant_for_another_place_is_refused_whole() {
-    let (_server, log) = fresh().await;
-    append(&log, vec![put("/a", "1")]).await;
-    for at in [1, 2, 4, 100] {
-        for records in [vec![put("/x", "1")], vec![put("/x", "1"), put("/y", "1")]] {
-            let refused = log.append(group(at, 50, records)).await;
-            assert_eq!(refused, Err(AppendError::Refused(Refusal::Sequence)), "at {at}");
+    both_ways(|server, log| async move {
+        let _server = server;
+        append(&log, vec![put("/a", "1")]).await;
+        for at in [1, 2, 4, 100] {
+            for records in [vec![put("/x", "1")], vec![put("/x", "1"), put("/y", "1")]] {
+                let refused = log.append(group(at, 50, records)).await;
+                assert_eq!(refused, Err(AppendError::Refused(Refusal::Sequence)), "at {at}");
+            }
         }
-    }
-    assert_eq!(log.last().await, Ok(Sequence(2)));
-    assert_eq!(append(&log, vec![put("/b", "1"), put("/c", "1")]).await, Sequence(4));
+        assert_eq!(log.last().await, Ok(Sequence(2)));
+        assert_eq!(append(&log, vec![put("/b", "1"), put("/c", "1")]).await, Sequence(4));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_batch_may_have_a_thousand_messages_and_no_more() {
-    let (_server, log) = fresh().await;
-    let records: Vec<Record> = (0..1000).map(|i| put(&format!("/k/{i}"), "v")).collect();
-    assert_eq!(append(&log, records.clone()).await, Sequence(1001));
-    let too_many = [records, vec![put("/one-more", "")]].concat();
-    assert!(matches!(log.append(group(1002, 5000, too_many)).await, Err(AppendError::Refused(Refusal::Other(_)))));
-    assert_eq!(log.last().await, Ok(Sequence(1001)));
+    both_ways(|server, log| async move {
+        let _server = server;
+        let records: Vec<Record> = (0..1000).map(|i| put(&format!("/k/{i}"), "v")).collect();
+        assert_eq!(append(&log, records.clone()).await, Sequence(1001));
+        let too_many = [records, vec![put("/one-more", "")]].concat();
+        assert!(matches!(log.append(group(1002, 5000, too_many)).await, Err(AppendError::Refused(Refusal::Other(_)))));
+        assert_eq!(log.last().await, Ok(Sequence(1001)));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_and_the_connection_stays() {
-    let (_server, log) = fresh().await;
-    let largest = log.traits().max_record_bytes;
-    let records = vec![put("/small", ""), put(&"k".repeat(32 * 1024), vec![0; largest])];
-    append(&log, records).await;
-    let two_mib = vec![put("/small", ""), put("/large", vec![0; 2 << 20])];
-    assert!(matches!(log.append(group(4, 10, two_mib)).await, Err(AppendError::Refused(Refusal::Other(_)))));
-    let key = put(&"k".repeat(64 * 1024), "");
-    assert!(matches!(log.append(group(4, 20, vec![key])).await, Err(AppendError::Refused(Refusal::Other(_)))));
-    append(&log, vec![put("/after", "")]).await;
+    both_ways(|server, log| async move {
+        let _server = server;
+        let largest = log.traits().max_record_bytes;
+        let records = vec![put("/small", ""), put(&"k".repeat(32 * 1024), vec![0; largest])];
+        append(&log, records).await;
+        let two_mib = vec![put("/small", ""), put("/large", vec![0; 2 << 20])];
+        assert!(matches!(log.append(group(4, 10, two_mib)).await, Err(AppendError::Refused(Refusal::Other(_)))));
+        let key = put(&"k".repeat(64 * 1024), "");
+        assert!(matches!(log.append(group(4, 20, vec![key])).await, Err(AppendError::Refused(Refusal::Other(_)))));
+        append(&log, vec![put("/after", "")]).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_full_stream_refuses_and_says_so() {
-    let (server, log) = fresh().await;
-    let client = server.client().await;
-    let info = client.request("$JS.API.STREAM.INFO.KV_jine", "".into()).await.expect("info");
-    let info: serde_json::Value = serde_json::from_slice(&info.payload).expect("json");
-    let mut config = info["config"].clone();
-    config["max_bytes"] = 300_000.into();
-    let updated = client.request("$JS.API.STREAM.UPDATE.KV_jine", config.to_string().into()).await.expect("an answer");
-    assert!(!String::from_utf8_lossy(&updated.payload).contains("error"));
+    both_ways(|server, log| async move {
+        let client = server.client().await;
+        let info = client.request("$JS.API.STREAM.INFO.KV_jine", "".into()).await.expect("info");
+        let info: serde_json::Value = serde_json::from_slice(&info.payload).expect("json");
+        let mut config = info["config"].clone();
+        config["max_bytes"] = 300_000.into();
+        let updated =
+            client.request("$JS.API.STREAM.UPDATE.KV_jine", config.to_string().into()).await.expect("an answer");
+        assert!(!String::from_utf8_lossy(&updated.payload).contains("error"));
 
-    append(&log, vec![put("/a", vec![0; 200_000])]).await;
-    for records in [
-        vec![put("/b", vec![0; 200_000])],
-        vec![put("/b", vec![0; 200_000]), put("/c", "")],
-        vec![put("/b", ""), put("/c", vec![0; 200_000])],
-    ] {
-        let refused = log.append(group(3, 10, records)).await;
-        assert!(matches!(refused, Err(AppendError::Refused(Refusal::NoSpace(_)))), "{refused:?}");
-    }
-    assert_eq!(log.last().await, Ok(Sequence(2)));
-    assert_eq!(log.info().await.expect("info").max_bytes, Some(300_000));
-    // Each fits alone, together they do not: the server may notice in the middle, and then it is not a refusal.
-    let half: Vec<Record> = (0..10).map(|i| put(&format!("/h/{i}"), vec![0; 20_000])).collect();
-    let outcome = log.append(group(3, 100, half)).await;
-    let stored = log.get(Sequence(3)).await.expect("an answer").is_some();
-    assert_eq!(matches!(outcome, Err(AppendError::Refused(_))), !stored, "{outcome:?}");
+        append(&log, vec![put("/a", vec![0; 200_000])]).await;
+        for records in [
+            vec![put("/b", vec![0; 200_000])],
+            vec![put("/b", vec![0; 200_000]), put("/c", "")],
+            vec![put("/b", ""), put("/c", vec![0; 200_000])],
+        ] {
+            let refused = log.append(group(3, 10, records)).await;
+            assert!(matches!(refused, Err(AppendError::Refused(Refusal::NoSpace(_)))), "{refused:?}");
+        }
+        assert_eq!(log.last().await, Ok(Sequence(2)));
+        assert_eq!(log.info().await.expect("info").max_bytes, Some(300_000));
+        // Each fits alone, together they do not: the server may notice in the middle, and then it is not a refusal.
+        let half: Vec<Record> = (0..10).map(|i| put(&format!("/h/{i}"), vec![0; 20_000])).collect();
+        let outcome = log.append(group(3, 100, half)).await;
+        let stored = log.get(Sequence(3)).await.expect("an answer").is_some();
+        assert_eq!(matches!(outcome, Err(AppendError::Refused(_))), !stored, "{outcome:?}");
+    })
+    .await;
 }
 
 #[tokio::test]

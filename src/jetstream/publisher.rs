@@ -52,16 +52,17 @@ struct Info {
 impl Publisher {
     /// None where the client library has to do it.
     pub(super) async fn connect(options: &Options, inbox: String) -> Result<Option<Arc<Publisher>>, LogError> {
-        let (true, [server], Credentials::Nkey(seed)) =
-            (options.exclusive, options.servers.as_slice(), &options.credentials)
-        else {
-            return Ok(None);
+        let (true, [server]) = (options.exclusive, options.servers.as_slice()) else { return Ok(None) };
+        let seed = match &options.credentials {
+            Credentials::Nkey(seed) => Some(&*seed.0),
+            Credentials::None => None,
+            _ => return Ok(None),
         };
         let Ok(address) = server.parse::<ServerAddr>() else { return Ok(None) };
         if address.tls_required() {
             return Ok(None);
         }
-        let opened = Wire::open(&address, &seed.0, &inbox, options);
+        let opened = Wire::open(&address, seed, &inbox, options);
         let wire = match tokio::time::timeout(options.request_timeout, opened).await {
             Ok(Ok(wire)) => wire,
             Ok(Err(why)) => return Err(LogError::Unavailable(format!("cannot publish to {server}: {why}"))),
@@ -99,19 +100,21 @@ impl Publisher {
 }
 
 impl Wire {
-    async fn open(address: &ServerAddr, seed: &str, inbox: &str, options: &Options) -> Result<Wire, String> {
+    async fn open(address: &ServerAddr, seed: Option<&str>, inbox: &str, options: &Options) -> Result<Wire, String> {
         let socket = TcpStream::connect((address.host(), address.port())).await.map_err(text)?;
         socket.set_nodelay(true).map_err(text)?;
         let mut wire = Wire { socket, out: Vec::new(), input: Vec::new(), number: 0 };
         let line = wire.line().await?;
         let info: Info = line.strip_prefix("INFO ").and_then(|json| serde_json::from_str(json).ok()).ok_or(line)?;
-        let pair = nkeys::KeyPair::from_seed(seed.trim()).map_err(text)?;
-        let signature = pair.sign(info.nonce.as_bytes()).map_err(text)?;
-        let connect = serde_json::json!({
+        let mut connect = serde_json::json!({
             "verbose": false, "pedantic": false, "headers": true, "no_responders": true, "protocol": 1, "lang": "rust",
             "version": env!("CARGO_PKG_VERSION"), "name": format!("{} appending", options.name),
-            "nkey": pair.public_key(), "sig": URL_SAFE_NO_PAD.encode(signature),
         });
+        if let Some(seed) = seed {
+            let pair = nkeys::KeyPair::from_seed(seed.trim()).map_err(text)?;
+            connect["nkey"] = pair.public_key().into();
+            connect["sig"] = URL_SAFE_NO_PAD.encode(pair.sign(info.nonce.as_bytes()).map_err(text)?).into();
+        }
         wire.out.extend_from_slice(format!("CONNECT {connect}\r\nSUB {inbox}* 1\r\n").as_bytes());
         wire.ping().await?;
         Ok(wire)
