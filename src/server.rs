@@ -158,7 +158,11 @@ impl Parts<'_> {
         systemd::ready();
         beside.spawn(stage::tell_service(store.clone(), self.stage));
         let options = options::rpc(self.config, client_urls, router, calls);
-        let served = rpc::serve(listeners, store.clone(), options, stop.cancelled()).await;
+        let told = async {
+            stop.cancelled().await;
+            store.retire();
+        };
+        let served = rpc::serve(listeners, store.clone(), options, told).await;
         beside.shutdown().await;
         served.map_err(|error| Error::Setup(format!("clients cannot be served: {error}")))
     }

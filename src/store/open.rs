@@ -104,6 +104,11 @@ impl Store {
         Ok(Running { store: Store { inner: Arc::new(inner) }, ended })
     }
 
+    /// To be told when clients are about to be sent away: what they cannot keep alive any more does not expire here.
+    pub fn retire(&self) {
+        self.inner.shared.retiring.store(true, Ordering::Relaxed);
+    }
+
     /// Takes no more requests, finishes those under way, ends the watches. Returns when all of it is done.
     pub async fn stop(&self) {
         self.inner.shared.stopping.store(true, Ordering::Relaxed);

@@ -63,6 +63,7 @@ impl<L: Log> Engine<L> {
         let any_due = lessor.any_due(now);
         drop(lessor);
         if any_due
+            && self.shared.hears_keepalives()
             && self.due_check.is_none()
             && let Some(fence) = self.fence.clone()
         {
@@ -73,7 +74,7 @@ impl<L: Log> Engine<L> {
 
     pub(super) fn expire_due(&mut self, checked: Checked) {
         self.due_check = None;
-        if !checked.passed {
+        if !checked.passed || !self.shared.hears_keepalives() {
             return;
         }
         let now = Instant::now();

@@ -15,8 +15,10 @@ impl<L: Log> Engine<L> {
             if write.reply.is_closed() && write.expires.is_none() {
                 continue;
             }
-            // Whoever was told by a claim read meanwhile that time starts anew must not be expired by the old one's count.
-            if write.expires.is_some_and(|id| !self.shared.lessor().is_expiring(id)) {
+            // Whoever was told by a claim read meanwhile that time starts anew must not be expired by the old one's count, nor anyone
+            // who is not heard any more.
+            let expires = |id| self.shared.lessor().is_expiring(id) && self.shared.hears_keepalives();
+            if write.expires.is_some_and(|id| !expires(id)) {
                 continue;
             }
             if let Some(later) = self.plan(write) {

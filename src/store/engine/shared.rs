@@ -66,6 +66,8 @@ pub struct Shared {
     pub service: watch::Sender<Service>,
     /// No more requests are taken, and an outage is not waited for.
     pub stopping: AtomicBool,
+    /// Clients are being sent away and no keepalive is heard from them any more, so no lease may expire here.
+    pub retiring: AtomicBool,
     pub progress: watch::Sender<Progress>,
     /// Somebody needs a lessor.
     pub claim_needed: Notify,
@@ -99,6 +101,7 @@ impl Shared {
             claimed: watch::Sender::new(None),
             service: watch::Sender::new(Service::Starting),
             stopping: AtomicBool::new(false),
+            retiring: AtomicBool::new(false),
             progress,
             claim_needed: Notify::new(),
             removal_wanted: Notify::new(),
@@ -158,6 +161,11 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether keepalives are heard, so that one that is missing means something.
+    pub(super) fn hears_keepalives(&self) -> bool {
+        !self.retiring.load(Ordering::Relaxed) && !self.is_stopping()
     }
 
     /// An error if requests should not even wait: a short outage is waited for, a long one is told at once.

@@ -281,6 +281,20 @@ async fn a_log_that_stands_still_expires_nothing() {
     }
 }
 
+/// From the moment on that clients are sent away nobody can keep a lease alive here, however long the stopping takes.
+#[tokio::test(start_paused = true)]
+async fn nothing_expires_while_clients_are_sent_away() {
+    let stream = Stream::exclusive();
+    let a = open(&stream, 10).await;
+    a.store.lease_grant(LeaseId(5), 5).await.unwrap();
+    eventually("there is a lessor", || a.store.inner.shared.claim().is_some()).await;
+    a.store.retire();
+    for_ms(60_000).await;
+    a.store.stop().await;
+    let b = open(&stream, 11).await;
+    assert_eq!(b.store.leases().await, Ok(vec![LeaseId(5)]));
+}
+
 /// Rule 9: a follower that lags behind a purge takes the checkpoint's state over, and its watches end.
 #[tokio::test(start_paused = true)]
 async fn a_follower_behind_a_purge_begins_anew() {
