@@ -28,6 +28,20 @@ func (s *Setup) faults() [2][]Fault {
 	return [2][]Fault{s.ofJine(), s.ofNats()}
 }
 
+// longStop is the one that comes last: what all depends on stands still, for as long as a process may be suspended, while keepalives
+// wait. One time it is this process, another time that.
+func (s *Setup) longStop(seed uint64) Fault {
+	var stops []Fault
+	for _, lane := range s.faults() {
+		for _, fault := range lane {
+			if strings.HasPrefix(fault.name, "SIGSTOP") {
+				stops = append(stops, fault)
+			}
+		}
+	}
+	return stops[seed%uint64(len(stops))]
+}
+
 func (s *Setup) ofJine() []Fault {
 	var all []Fault
 	for _, jine := range s.jines {

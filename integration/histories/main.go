@@ -21,6 +21,7 @@ type Options struct {
 	tools, jine, dir string
 	logLevel, only   string
 	duration, pause  time.Duration
+	longStop         time.Duration
 	keep, verbose    bool
 }
 
@@ -31,7 +32,8 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "directory for data, logs and failed histories")
 	flag.StringVar(&o.logLevel, "log-level", "info", "jine's")
 	flag.StringVar(&o.only, "only", "", "only faults with this in their name")
-	flag.DurationVar(&o.duration, "duration", 30*time.Second, "how long faults go on in each history")
+	flag.DurationVar(&o.duration, "duration", 25*time.Second, "how long faults go on in each history")
+	flag.DurationVar(&o.longStop, "long-stop", suspended, "and then a SIGSTOP for so long")
 	flag.DurationVar(&o.pause, "pause", 20*time.Millisecond, "of a client between two operations, on average")
 	flag.BoolVar(&o.keep, "keep", false, "keep data and logs after a success, too")
 	flag.BoolVar(&o.verbose, "verbose", true, "tell of each fault")

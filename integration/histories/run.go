@@ -224,6 +224,10 @@ func (r *Run) strike(ctx context.Context) {
 		lanes.Go(func() { r.strikeLane(ctx, faults, random, end) })
 	}
 	lanes.Wait()
+	if r.longStop > 0 && ctx.Err() == nil && r.setup.Ended() == nil {
+		sleep(ctx, time.Second)
+		r.inflict(ctx, r.setup.longStop(r.seed), r.longStop)
+	}
 }
 
 func (r *Run) strikeLane(ctx context.Context, faults []Fault, random *rand.Rand, end time.Time) {
@@ -231,15 +235,15 @@ func (r *Run) strikeLane(ctx context.Context, faults []Fault, random *rand.Rand,
 	for n := 0; ctx.Err() == nil; n++ {
 		sleep(ctx, time.Second+time.Duration(random.Int64N(int64(4*time.Second))))
 		left := time.Until(end)
-		if left <= 0 || !r.inflict(ctx, faults[order[n%len(order)]], random, left) {
+		fault := faults[order[n%len(order)]]
+		if left <= 0 || !r.inflict(ctx, fault, fault.lasts(random, left)) {
 			return
 		}
 	}
 }
 
 // inflict says whether there is sense in going on.
-func (r *Run) inflict(ctx context.Context, fault Fault, random *rand.Rand, left time.Duration) bool {
-	lasts := fault.lasts(random, left)
+func (r *Run) inflict(ctx context.Context, fault Fault, lasts time.Duration) bool {
 	inFlight := r.inFlight.Load()
 	hit, err := fault.strike()
 	if err != nil {
