@@ -16,20 +16,18 @@ behaviours! {
     errors_are_those_of_a_range
 }
 
-/// etcd goes on from the wrong key here. (Not asked of etcd.)
+/// As a range does it. (Not asked of etcd, which sorts each message by itself and goes on from the wrong key.)
 #[tokio::test]
-async fn a_sort_target_without_an_order_means_nothing() {
+async fn a_sort_target_without_an_order_sorts_the_whole() {
     let target = Target::jine();
     let mut client = filled(&target, 100).await;
     for i in (0..100).rev() {
         client.put(format!("k{i:05}"), "new").await;
     }
     let request = RangeRequest { sort_target: SortTarget::Mod as i32, ..between("k", "l") };
-    let kvs: Vec<_> = read(&mut client, request).await.into_iter().flat_map(|message| message.kvs).collect();
-    assert_eq!(
-        kvs.iter().map(|kv| kv.key.clone()).collect::<Vec<_>>(),
-        (0..100).map(|i| format!("k{i:05}")).collect::<Vec<_>>()
-    );
+    let kvs: Vec<_> = read(&mut client, request.clone()).await.into_iter().flat_map(|message| message.kvs).collect();
+    assert_eq!(kvs[0].key, "k00099");
+    assert_eq!(kvs, client.kv.range(request).await.unwrap().into_inner().kvs);
 }
 
 async fn read(client: &mut Client, request: RangeRequest) -> Vec<RangeResponse> {

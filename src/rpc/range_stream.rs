@@ -13,8 +13,8 @@ use tonic::codegen::BoxStream;
 use super::call::Call;
 use super::convert;
 use crate::pb::etcdserverpb::{RangeResponse, RangeStreamResponse};
-use crate::state::{KeyRange, KeyValue, RangeRequest, Revision, SortTarget};
-use crate::store::Consistency;
+use crate::state::{self, KeyRange, KeyValue, RangeRequest, Revision, SortTarget};
+use crate::store::{self, Consistency};
 
 /// Keys in the first message, as etcd has it.
 const FIRST_CHUNK: i64 = 10;
@@ -25,9 +25,6 @@ const KEY_OVERHEAD: usize = 64;
 
 pub(super) fn new(call: Call, request: RangeRequest, consistency: Consistency) -> BoxStream<RangeStreamResponse> {
     let limit = if request.limit == 0 { i64::MAX } else { request.limit };
-    // A target without an order is let through, and must not mean anything: pages are found one after the other by key.
-    // (etcd sorts each of its chunks by it and then goes on from the wrong key.)
-    let request = RangeRequest { sort_target: SortTarget::Key, ..request };
     let reading =
         Reading { call, limit, request, consistency, sent: 0, pinned: None, page: VecDeque::new(), more: true };
     Box::pin(try_unfold(Some(reading), |reading| async move {
@@ -56,10 +53,10 @@ struct Reading {
 
 impl Reading {
     async fn next(&mut self) -> Result<(RangeResponse, bool), Status> {
-        let first = self.pinned.is_none();
         if self.page.is_empty() {
-            self.read_page(if first { FIRST_CHUNK } else { PAGE }).await?;
+            self.read_page(self.page_size()).await?;
         }
+        self.check_compaction()?;
         let kvs = self.take_chunk();
         self.sent += kvs.len() as i64;
         let mut message =
@@ -72,6 +69,26 @@ impl Reading {
             message.count = count;
         }
         Ok((message, done))
+    }
+
+    fn page_size(&self) -> i64 {
+        match (self.request.sort_target, self.pinned) {
+            // A target without an order is let through and means ascending: only the whole can be sorted. (etcd sorts
+            // each of its chunks, and goes on from the wrong key.)
+            (target, _) if target != SortTarget::Key => i64::MAX,
+            (_, None) => FIRST_CHUNK,
+            (_, Some(_)) => PAGE,
+        }
+    }
+
+    /// As in etcd, what was begun is not finished if its revision is compacted meanwhile, though it could be here.
+    fn check_compaction(&self) -> Result<(), Status> {
+        let compacted = self.call.store.compacted();
+        // Zero only where nothing was read yet.
+        if self.request.revision > Revision::ZERO && self.request.revision < compacted {
+            return Err(store::Error::from(state::Error::Compacted(compacted)).into());
+        }
+        Ok(())
     }
 
     async fn read_page(&mut self, keys: i64) -> Result<(), Status> {

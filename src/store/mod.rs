@@ -62,6 +62,11 @@ impl Store {
         self.inner.shared.hub.stream()
     }
 
+    /// The oldest revision that can be read here; no waiting.
+    pub fn compacted(&self) -> Revision {
+        *self.inner.shared.compacted.borrow()
+    }
+
     /// The revision applied here; no waiting.
     pub fn revision(&self) -> Revision {
         self.inner.shared.state().revision()
