@@ -1,0 +1,3 @@
+module jine.test/suites/etcd
+
+go 1.26.0

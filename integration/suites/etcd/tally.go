@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+)
+
+type tally struct {
+	passed, failed, skipped int
+	names                   map[string][]string
+}
+
+func (t *tally) skip(name, why string) {
+	t.skipped++
+	if t.names == nil {
+		t.names = map[string][]string{}
+	}
+	t.names[why] = append(t.names[why], name)
+}
+
+// reasons lists why tests were left out, and which.
+func (t *tally) reasons() []string {
+	var all []string
+	for why, names := range t.names {
+		all = append(all, fmt.Sprintf("%d tests: %s (%s)", len(names), why, strings.Join(names, ", ")))
+	}
+	sort.Strings(all)
+	return all
+}
+
+var (
+	verdict  = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): `)
+	asked    = regexp.MustCompile(`(?m)^in place: ([1-9]\d*) requests$`)
+	askedNot = regexp.MustCompile(`(?m)^in place: 0 requests$`)
+)
+
+// judge counts a test. One that passes without asking anything of the server says nothing about it.
+func (t *tally) judge(pkg, name, output string, took time.Duration) {
+	found := verdict.FindStringSubmatch(output)
+	switch {
+	case found != nil && found[1] == "SKIP":
+		t.skip(name, "skips itself")
+	case found != nil && found[1] == "PASS" && askedNot.MatchString(output) && !asked.MatchString(output):
+		t.skip(name, "asks nothing of the server")
+	case found != nil && found[1] == "PASS":
+		t.passed++
+		fmt.Printf("--- PASS: %s %s (%.1f s)\n", pkg, name, took.Seconds())
+	default:
+		t.failed++
+		fmt.Printf("--- FAIL: %s %s (%.1f s)\n%s\n", pkg, name, took.Seconds(), excerpt(output))
+	}
+}
+
+// excerpt leaves out what the cluster's own members log.
+func excerpt(output string) string {
+	var kept []string
+	for _, line := range strings.Split(output, "\n") {
+		if !strings.Contains(line, "logger.go:") {
+			kept = append(kept, "    "+line)
+		}
+	}
+	if len(kept) > 60 {
+		kept = kept[len(kept)-60:]
+	}
+	return strings.Join(kept, "\n")
+}
