@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -151,8 +152,8 @@ var (
 	portsUsed = map[int]bool{}
 )
 
-// freePort is below those that the system gives to outgoing connections, so that a server can come back to it.
-func freePort() (int, error) {
+// listen takes a port below those that the system gives to outgoing connections, so that a server can come back to it.
+func listen() (net.Listener, error) {
 	low, high := 10000, 32768
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
 		var first, last int
@@ -162,21 +163,30 @@ func freePort() (int, error) {
 	}
 	portsMu.Lock()
 	defer portsMu.Unlock()
-	for i := range 2000 {
-		port := low + (os.Getpid()*37+i+len(portsUsed)*11)%(high-low)
+	for range 2000 {
+		port := low + rand.IntN(high-low)
 		if portsUsed[port] {
 			continue
 		}
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			portsUsed[port] = true
+			return listener, nil
 		}
-		listener.Close()
-		portsUsed[port] = true
-		return port, nil
 	}
-	return 0, errors.New("no free port")
+	return nil, errors.New("no free port")
 }
+
+// freePort is for a server that takes it itself.
+func freePort() (int, error) {
+	listener, err := listen()
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return portOf(listener), nil
+}
+
+func portOf(listener net.Listener) int { return listener.Addr().(*net.TCPAddr).Port }
 
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, n)

@@ -21,11 +21,7 @@ type Link struct {
 
 // newLink listens on a port of its own for connections to a port of this machine.
 func newLink(name string, target int) (*Link, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	listener, err := listen()
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +31,7 @@ func newLink(name string, target int) (*Link, error) {
 	return l, nil
 }
 
-func (l *Link) port() int { return l.listener.Addr().(*net.TCPAddr).Port }
+func (l *Link) port() int { return portOf(l.listener) }
 
 func (l *Link) accept() {
 	for {
