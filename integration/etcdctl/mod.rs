@@ -143,3 +143,16 @@ fn difference(expected: &Outcome, seen: &Outcome) -> String {
     }
     text
 }
+
+#[test]
+fn only_what_a_mark_allows_may_differ() {
+    let outcome =
+        |code: &str, output: &str| Outcome { code: code.into(), output: output.into(), errors: String::new() };
+    let (one, other, failed) = (outcome("0", "OK\n"), outcome("0", "OK\nmore\n"), outcome("1", "OK\n"));
+    let right = |differs: Option<Differs>, seen: &Outcome| judge(differs, &one, seen).0;
+    assert!(right(None, &one) && !right(None, &other) && !right(None, &failed));
+    let in_print = || Some(Differs::InPrint("it is random".into()));
+    assert!(right(in_print(), &other) && !right(in_print(), &failed));
+    let refused = || Some(Differs::Refused("it is not there".into()));
+    assert!(right(refused(), &failed) && !right(refused(), &other));
+}

@@ -13,7 +13,7 @@
 //! > w progress                         a line for its standard input
 //! until w : PUT                        waits until it has printed that
 //! until $ get a : 1                    repeats a command until it has printed that
-//! stop w                               Ctrl-C; what it has printed and its exit code count now
+//! stop w                               SIGTERM; what it has printed and its exit code count now
 //! kill w                               kill -9, and nothing of it counts
 //! end w                                waits until it ends by itself; the same
 //! ```

@@ -71,7 +71,7 @@ impl Side {
             }
             Action::Stop { name } => {
                 let running = self.running.remove(name).unwrap_or_else(|| panic!("{name} is not there"));
-                kill(running.child.id(), "INT");
+                kill(running.child.id(), "TERM");
                 return Some(self.ended(running));
             }
             Action::End { name } => {
