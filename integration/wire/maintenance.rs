@@ -17,6 +17,7 @@ behaviours! {
     leadership_moves_to_a_member_only
     a_downgrade_goes_one_minor_version_back
     authentication_is_off
+    headers_are_where_etcd_has_them
 }
 
 async fn the_status_tells_version_and_leader(target: &Target) {
@@ -182,4 +183,22 @@ async fn authentication_is_off(target: &Target) {
     let expected = (Code::FailedPrecondition, "etcdserver: root user does not exist".to_owned());
     assert_eq!(said(client.auth.auth_enable(AuthEnableRequest {}).await), expected);
     client.auth.auth_disable(AuthDisableRequest {}).await.unwrap();
+}
+
+async fn headers_are_where_etcd_has_them(target: &Target) {
+    let mut client = target.client().await;
+    client.put("k", "v").await;
+    let id = own_id(&mut client).await;
+    let defragmented = client.maintenance.defragment(DefragmentRequest {}).await.unwrap().into_inner();
+    let moved = client.maintenance.move_leader(MoveLeaderRequest { target_id: id }).await.unwrap().into_inner();
+    assert_eq!((defragmented.header, moved.header), (None, None));
+    let hashed = client.maintenance.hash(HashRequest {}).await.unwrap().into_inner();
+    let granted = client.lease.lease_grant(LeaseGrantRequest { id: 0, ttl: 100 }).await.unwrap().into_inner();
+    let disabled = client.auth.auth_disable(AuthDisableRequest {}).await.unwrap().into_inner();
+    let status = client.auth.auth_status(AuthStatusRequest {}).await.unwrap().into_inner();
+    for header in [hashed.header, granted.header, disabled.header, status.header] {
+        let header = header.unwrap();
+        assert_eq!((header.member_id, header.revision), (id, 2));
+        assert!(header.cluster_id != 0 && header.raft_term != 0);
+    }
 }
