@@ -135,6 +135,17 @@ func TestWatchers(t *testing.T) {
 	}
 }
 
+func TestPrevKVOfTheCompactedRevision(t *testing.T) {
+	for compacted, expected := range map[int64]string{3: "", 2: "came where"} {
+		w := newWritten()
+		w.op(Op{Way: wayCompact, Then: []Step{{Revision: compacted}}, Succeeded: true, Revision: 3}, 40, 50)
+		late := &Session{Endpoint: "jine", Start: 3, Created: 3, Heard: []Heard{{At: ms(70), Revision: 3, Events: []Event{{KV: two}}}}}
+		// The one without is heard of first.
+		w.Watchers = append([]*Watcher{{Name: "late", Key: everything, End: everything, Sessions: []*Session{late}}}, w.Watchers...)
+		expect(t, w.check(t), expected)
+	}
+}
+
 // leased is a history with a lease of a second, kept alive at 100, that ends with revision 3.
 func leased(ended int, renewed int) written {
 	w := written{newRecord()}

@@ -53,6 +53,9 @@ func buildHistory(record *Record) *History {
 				switch by, seen := seenBy[revision]; {
 				case !seen:
 					h.Events[revision], seenBy[revision] = events, who
+				case h.sameHeard(h.Events[revision], events):
+					// Where they differ, these have the prev_kv that the others were refused.
+					h.Events[revision], seenBy[revision] = events, who
 				case !h.sameHeard(events, h.Events[revision]):
 					h.problem("revision %d is %v to %s, and %v to %s", revision, h.Events[revision], by, events, who)
 				}

@@ -388,9 +388,12 @@ func (r *Run) finish(ctx context.Context) {
 	r.compareAll(ctx, connections)
 }
 
-// compareAll reads all keys at every jine: they must be the same.
+// compareAll reads all keys at every jine, and what etcd hashes of their history: they must be the same.
 func (r *Run) compareAll(ctx context.Context, connections []*connection) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	var first []KV
+	var hash *clientv3.HashKVResponse
 	for i, to := range connections {
 		response, err := to.client.Get(ctx, everything, clientv3.WithFromKey())
 		if err != nil {
@@ -398,10 +401,21 @@ func (r *Run) compareAll(ctx context.Context, connections []*connection) {
 			continue
 		}
 		all := kvs(response.Kvs)
+		hashed, err := to.client.HashKV(ctx, to.client.Endpoints()[0], response.Header.Revision)
+		if err != nil {
+			r.problem("%s: HashKV: %v", to.endpoint, err)
+			continue
+		}
 		if i == 0 {
-			first = all
-		} else if !slices.Equal(first, all) {
+			first, hash = all, hashed
+			continue
+		}
+		if !slices.Equal(first, all) {
 			r.problem("%s holds %v, and %s holds %v", connections[0].endpoint, first, to.endpoint, all)
+		}
+		if hash != nil && (hash.Hash != hashed.Hash || hash.CompactRevision != hashed.CompactRevision) {
+			r.problem("%s hashes its history to %d (compacted at %d), and %s to %d (compacted at %d)", connections[0].endpoint, hash.Hash,
+				hash.CompactRevision, to.endpoint, hashed.Hash, hashed.CompactRevision)
 		}
 	}
 }
