@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::pb::Codec")
         // What jine does not serve (rpc/unserved.rs) needs no code.
         .generate_default_stubs(true)
         .compile_fds(compiler.file_descriptor_set())?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use jine::config::{Arguments, Config};
 use jine::{logging, server};
 
-/// Takes a fifth off the CPU time of a write, measured against glibc's (docs/performance.md).
+/// Takes up to a fifth off the CPU time of a call, measured against glibc's (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

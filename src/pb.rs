@@ -2,6 +2,10 @@
 
 #![allow(unreachable_pub, clippy::all, clippy::unwrap_used, missing_docs)]
 
+mod codec;
+
+pub use codec::Codec;
+
 pub mod authpb {
     tonic::include_proto!("authpb");
 }

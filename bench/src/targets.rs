@@ -34,6 +34,9 @@ pub struct Server {
     child: Child,
 }
 
+/// No scenario reaches it.
+const QUOTA: &str = "--quota-backend-bytes=16000000000";
+
 const START: Duration = Duration::from_secs(60);
 
 impl Server {
@@ -98,10 +101,11 @@ fn jine(target: &Target, nats_server: &Path, directory: &Path, address: SocketAd
     command.arg("--endpoint=nats://").arg(format!("--data-dir={}", directory.join("data").display()));
     command.arg(format!("--nats-server={}", nats_server.display()));
     command.arg(format!("--listen-client-urls=http://{address}")).arg("--metrics-bind-address=0");
+    command.arg(QUOTA);
     command
 }
 
-/// With etcd's defaults, which sync every write; but a quota that no scenario reaches.
+/// With etcd's defaults, which sync every write.
 fn etcd(target: &Target, directory: &Path, address: SocketAddr) -> io::Result<Command> {
     let (client, peer) = (format!("http://{address}"), format!("http://{}", free_address()?));
     let mut command = Command::new(&target.program);
@@ -109,7 +113,7 @@ fn etcd(target: &Target, directory: &Path, address: SocketAddr) -> io::Result<Co
     command.arg(format!("--listen-client-urls={client}")).arg(format!("--advertise-client-urls={client}"));
     command.arg(format!("--listen-peer-urls={peer}")).arg(format!("--initial-advertise-peer-urls={peer}"));
     command.arg(format!("--initial-cluster=default={peer}"));
-    command.args(["--log-level=warn", "--quota-backend-bytes=16000000000"]);
+    command.args(["--log-level=warn", QUOTA]);
     Ok(command)
 }
 
