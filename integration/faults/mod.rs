@@ -2,6 +2,7 @@
 //!
 //! Elsewhere: a second jine on one directory is refused (nats_server/ownership), half a batch is no refusal (jetstream/append).
 
+mod atomic;
 mod big;
 mod compaction;
 mod cut;
