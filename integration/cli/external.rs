@@ -127,3 +127,14 @@ fn the_bucket_and_parameters_of_the_endpoint_are_used() {
     assert!(String::from_utf8_lossy(&list.stdout).contains("prod"), "{list:?}");
     assert_eq!(jine.stop("TERM"), Some(0));
 }
+
+#[test]
+fn operations_that_may_not_fit_a_batch_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = Nats::start(dir.path(), free_port(), JETSTREAM);
+    let mut jine = jine(&format!("nats://127.0.0.1:{}", nats.port));
+    // A value of two megabytes takes two messages more than its operation.
+    let (code, text) = finish(jine.args(["--max-txn-ops", "999", "--max-request-bytes", "2MiB"]));
+    assert_eq!(code, 78, "{text}");
+    assert!(text.contains("--max-txn-ops: a transaction of 999 operations") && text.contains("at most 998"), "{text}");
+}

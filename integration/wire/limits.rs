@@ -150,3 +150,21 @@ async fn calls_above_the_limit_wait_for_their_turn() {
         assert_eq!(second.next().await.events.len(), 1);
     }
 }
+
+/// As many operations as are allowed, of which one deletes many keys.
+#[tokio::test]
+async fn the_largest_transaction_may_delete_besides() {
+    for target in both(&["--max-txn-ops", "900"]) {
+        let mut client = target.client().await;
+        let puts = |prefix: char, count: usize| (0..count).map(move |n| put_op(format!("{prefix}{n}"), "v"));
+        client.kv.txn(TxnRequest { success: puts('a', 700).collect(), ..Default::default() }).await.unwrap();
+        let success = puts('b', 899).chain([delete_op("a", "b")]).collect();
+        let answer = client.kv.txn(TxnRequest { success, ..Default::default() }).await.unwrap().into_inner();
+        assert_eq!((answer.responses.len(), revision(&answer.header)), (900, 3));
+        let all = RangeRequest { key: "\0".into(), range_end: "\0".into(), count_only: true, ..Default::default() };
+        assert_eq!(client.range(all).await.count, 899);
+        let one_more = TxnRequest { success: puts('c', 901).collect(), ..Default::default() };
+        let expected = "etcdserver: too many operations in txn request";
+        assert_eq!(said(client.kv.txn(one_more).await), (Code::InvalidArgument, expected.to_owned()));
+    }
+}

@@ -145,7 +145,7 @@ pub struct Arguments {
     #[arg(hide_default_value = true, env = "JINE_CLIENT_CERT_AUTH", hide_env_values = true)]
     pub client_cert_auth: bool,
 
-    /// The most operations in one transaction, up to 1000
+    /// The most operations in one transaction, up to 1000 less one for each message's worth (1 MiB) of --max-request-bytes
     #[arg(long, value_name = "N", default_value = "128", help_heading = "Behaviour as etcd")]
     #[arg(env = "JINE_MAX_TXN_OPS", hide_env_values = true)]
     pub max_txn_ops: String,

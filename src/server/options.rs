@@ -93,6 +93,7 @@ pub(super) fn store(config: &Config, ports: &Ports) -> store::Options {
         request_timeout: store::Options::REQUEST_TIMEOUT,
         outage_grace: store::Options::OUTAGE_GRACE,
         quota: config.limits.quota_bytes,
+        largest: store::Largest { ops: config.limits.max_txn_ops, bytes: config.limits.max_request_bytes },
     }
 }
 

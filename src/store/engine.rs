@@ -34,6 +34,7 @@ pub use shared::{Progress, Service, Shared};
 use super::error::Error;
 use super::fence::Fence;
 use super::log::{Follow, Followed, Identity, Log, LogError, SessionId};
+use super::open::Largest;
 use super::reader::{Broken, Reader};
 use crate::state::Sequence;
 
@@ -43,6 +44,7 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
     pub session: SessionId,
+    pub largest: Largest,
 }
 
 /// Why the engine cannot go on, in a sentence for the operator.

@@ -27,7 +27,7 @@ pub use engine::{Fatal, Progress};
 pub use error::Error;
 pub use hash::KeyspaceHash;
 pub use lease::{Granted, LeaseStatus};
-pub use open::{Options, Running};
+pub use open::{Largest, Options, Running};
 pub use read::Consistency;
 pub use status::{Figures, Status};
 pub use watch::{WatchOutput, WatchRequest, WatchStream};

@@ -13,7 +13,7 @@ use super::claim::{Answerer, Claimer};
 use super::compactor::Compactor;
 use super::engine::{Engine, EngineOptions, Fatal, Progress, Service, Shared};
 use super::fence::Fence;
-use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId};
+use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId, Traits};
 use super::{Inner, Store, hash, room, status};
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,34 @@ pub struct Options {
     pub outage_grace: Duration,
     /// Bytes of the log beyond which the store may not grow.
     pub quota: Option<u64>,
+    pub largest: Largest,
+}
+
+/// The largest transaction that is let in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Largest {
+    pub ops: usize,
+    pub bytes: usize,
+}
+
+impl Largest {
+    /// How many messages of a group it leaves at least. None: it may need more than a group has. (Each operation takes one; each
+    /// further piece of a large value fills one.)
+    pub(super) fn leaves(self, traits: &Traits) -> Option<usize> {
+        traits.max_group_messages.checked_sub(self.ops + self.bytes / traits.max_record_bytes.max(1))
+    }
+
+    fn check(self, traits: &Traits) -> Result<(), Fatal> {
+        if self.leaves(traits).is_some() {
+            return Ok(());
+        }
+        let fit = traits.max_group_messages.saturating_sub(self.bytes / traits.max_record_bytes.max(1));
+        Err(Fatal(format!(
+            "--max-txn-ops: a transaction of {} operations and {} bytes may not fit an atomic batch of {} messages with {} bytes each; \
+             give at most {fit}",
+            self.ops, self.bytes, traits.max_group_messages, traits.max_record_bytes
+        )))
+    }
 }
 
 impl Options {
@@ -76,8 +104,9 @@ impl Store {
         options: Options,
         progress: watch::Sender<Progress>,
     ) -> Result<Running, Fatal> {
+        options.largest.check(&log.traits())?;
         let (shared, writes) = Shared::new(options.outage_grace, options.quota, progress);
-        let engine_options = EngineOptions { session: options.session };
+        let engine_options = EngineOptions { session: options.session, largest: options.largest };
         let engine = Engine::open(log.clone(), shared.clone(), engine_options).await?;
         let (commands, receiver) = mpsc::unbounded_channel();
         let fence = Fence::start(log.clone(), shared.clone(), commands.clone());

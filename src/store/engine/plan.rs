@@ -46,8 +46,10 @@ impl<L: Log> Engine<L> {
     fn plan_on_planned_state(&self, write: &Write, traits: &Traits) -> Result<Planned, state::Error> {
         let state = self.shared.state();
         let layers = self.layers();
-        let limits =
-            Limits { max_delete_ops: traits.max_group_messages / 2, max_tombstones_bytes: traits.max_record_bytes };
+        // Beyond the operations of a transaction, which must fit whatever else it deletes.
+        let spare = self.options.largest.leaves(traits).unwrap_or(0);
+        let max_delete_ops = spare.min(traits.max_group_messages / 2);
+        let limits = Limits { max_delete_ops, max_tombstones_bytes: traits.max_record_bytes };
         plan(&View::new(&state, &layers), &write.request, limits)
     }
 

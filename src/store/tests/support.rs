@@ -36,6 +36,7 @@ pub fn options(session: u64) -> Options {
         request_timeout: Options::REQUEST_TIMEOUT,
         outage_grace: Options::OUTAGE_GRACE,
         quota: None,
+        largest: Default::default(),
     }
 }
 
