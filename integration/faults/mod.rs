@@ -10,6 +10,7 @@ mod foreign;
 mod kills;
 mod late;
 mod peers;
+mod power;
 mod torn;
 
 use bytes::Bytes;
