@@ -110,12 +110,14 @@ fn head(report: &mut String, targets: &[String], rounds: usize, seconds: f64) {
     let _ = write!(
         report,
         "# Benchmarks\n\n\
-         Made by `scripts/bench`; do not edit. One run on one machine: {}. Targets in alternating rounds, {rounds} of {seconds:.0} s \
+         Made by `scripts/bench`; do not edit. One run on one machine: {}. Targets in alternating rounds, {rounds} of {seconds:.1} s \
          each; figures are medians, with the lowest and highest throughput in parentheses. Every target syncs before it acknowledges, \
          on the same disk. The load generator shares the machine with the servers, so ratios count, and the CPU time that the servers \
-         take for each operation (jine's nats-server included).\n\n\
+         take for each operation (jine's nats-server included). At the end the machine's load average was {} (the benchmark \
+         alone makes about 3).\n\n\
          Targets: {}.\n\n",
         machine(),
+        load(),
         targets.iter().map(|name| described(name)).collect::<Vec<_>>().join("; ")
     );
 }
@@ -141,6 +143,12 @@ fn machine() -> String {
     let total = meminfo.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default();
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{cores} cores of {model}, {} GiB, Linux {}", (total + (1 << 19)) >> 20, kernel.trim())
+}
+
+/// More than the benchmark makes means that others used the machine too, and that throughputs say less.
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn goals(report: &mut String, summaries: &Summaries) {
