@@ -51,9 +51,12 @@ impl Room {
 
     /// So many bytes are on their way.
     pub fn take(&self, bytes: usize) {
-        let less = |left: u64| if left == u64::MAX { None } else { Some(left.saturating_sub(bytes as u64)) };
-        // Without a limit nothing changes.
-        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let left = self.left.load(Ordering::Relaxed);
+        if left != u64::MAX {
+            // If it was measured anew in between, that stands.
+            let less = left.saturating_sub(bytes as u64);
+            let _ = self.left.compare_exchange(left, less, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// What the log may come to before the store may not grow any more.
