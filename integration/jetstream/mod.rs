@@ -86,13 +86,18 @@ pub(crate) fn record_of(incoming: &Incoming) -> &Record {
 
 /// Everything up to the end, as a follower first sees it.
 pub(crate) async fn replay(log: &JetStream, from: u64) -> (Vec<Incoming>, Sequence) {
-    let end = log.last().await.expect("the end");
-    let mut follower = log.follow(Sequence(from)).await.expect("following");
+    try_replay(log, from).await.expect("the log goes on")
+}
+
+/// An error: it could not be read to its end this time.
+pub(crate) async fn try_replay(log: &JetStream, from: u64) -> Result<(Vec<Incoming>, Sequence), LogError> {
+    let end = log.last().await?;
+    let mut follower = log.follow(Sequence(from)).await?;
     let mut messages = Vec::new();
     loop {
-        match follower.next().await.expect("the log goes on") {
+        match follower.next().await? {
             Followed::Message(message) => messages.push(message),
-            Followed::Reached(at) if at >= end => return (messages, at),
+            Followed::Reached(at) if at >= end => return Ok((messages, at)),
             // A heartbeat in between.
             Followed::Reached(_) => {}
         }
