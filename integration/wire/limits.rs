@@ -61,9 +61,9 @@ async fn a_quota_that_is_reached_is_an_alarm() {
             }
             answer.unwrap();
             revision += 1;
-            assert!(revision < 100, "it is never full");
+            // etcd's file grows every 100 ms only: a quick machine gets far beyond the quota until then.
+            assert!(revision < 3000, "it is never full");
         }
-        // Somewhere near the quota, and not far above it: etcd's file grows in steps.
         assert!(revision > 10, "{revision}");
         full(&target, &mut client, revision, lease).await;
         room_again(&mut client).await;
