@@ -1,15 +1,9 @@
 //! A large store, and how long its restart takes.
 
-use std::io::Write;
 use std::time::Instant;
 
 use crate::support::client::{Client, put_op};
 use crate::support::jine::{Jine, embedded};
-
-/// Figures are for the reader of a run that passed too; `println!` would be kept from him.
-macro_rules! say {
-    ($($text:tt)*) => { writeln!(std::io::stdout(), $($text)*).expect("an open stdout") };
-}
 
 const KEYS: usize = 100_000;
 const VALUE: usize = 1024;

@@ -2,18 +2,27 @@
 //!
 //! Elsewhere: a second jine on one directory is refused (nats_server/ownership), half a batch is no refusal (jetstream/append).
 
+/// Figures are for the reader of a run that passed too; `println!` would be kept from him.
+macro_rules! say {
+    ($($text:tt)*) => { std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))).expect("an open stdout") };
+}
+
+mod account;
 mod atomic;
 mod big;
+mod both;
 mod compaction;
 mod cut;
 mod foreign;
 mod kills;
 mod late;
+mod load;
 mod peers;
 mod power;
 mod torn;
 
 use bytes::Bytes;
+use jine::pb::etcdserverpb::HashKvResponse;
 use jine::pb::mvccpb::KeyValue;
 
 use crate::support::client::{Client, put_op, written_at};
@@ -27,6 +36,11 @@ async fn history(client: &Client, from: i64) -> Vec<Vec<KeyValue>> {
     }
     states.push(now);
     states
+}
+
+/// What must be the same after a restart without a write.
+fn hash_of(response: &HashKvResponse) -> (u32, i64, i64) {
+    (response.hash, response.hash_revision, response.compact_revision)
 }
 
 /// Adds one to a counter by compare-and-swap. `Ok(false)`: somebody else was quicker. An error: it may have happened or not.

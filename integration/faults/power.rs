@@ -1,14 +1,14 @@
 //! Power cuts: the servers' files on a file system of their own that forgets at once whatever was not synced.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
-use crate::support::client::{Client, put_op, until, until_ok};
+use super::account::Account;
+use super::hash_of;
+use super::load::{CLIENTS, Load, compact};
+use crate::support::client::until;
 use crate::support::jine::{Jine, embedded, external, nats_server_pid};
 use crate::support::nats::NatsServer;
 use crate::support::{eventually, is_alive};
@@ -77,123 +77,47 @@ fn empty_staging(data: &Path) {
     }
 }
 
-/// What clients know, kept outside of the disk.
-#[derive(Default)]
-struct Known {
-    acknowledged: BTreeMap<String, i64>,
-    unknown: Vec<String>,
-}
-
-impl Known {
-    fn take(&mut self, other: Known) {
-        self.acknowledged.extend(other.acknowledged);
-        self.unknown.extend(other.unknown);
-    }
-}
-
-struct Load {
-    /// An answer that is seen after this was set may have been given without power.
-    cut: AtomicBool,
-    acknowledged: AtomicUsize,
-}
-
-/// Transactions of two keys, whole or absent, until the power is cut.
-async fn write(client: Client, name: String, load: Arc<Load>) -> Known {
-    let mut known = Known::default();
-    for n in 0.. {
-        if load.cut.load(Ordering::SeqCst) {
-            break;
-        }
-        let name = format!("{name}/{n:06}");
-        let puts = ["a", "b"].map(|part| put_op(format!("{name}/{part}"), name.clone()));
-        match client.txn(vec![], puts.to_vec()).await {
-            Ok(response) if !load.cut.load(Ordering::SeqCst) => {
-                known.acknowledged.insert(name, response.header.unwrap().revision);
-                load.acknowledged.fetch_add(1, Ordering::SeqCst);
-            }
-            _ => known.unknown.push(name),
-        }
-    }
-    known
-}
-
-async fn compact(client: Client, load: Arc<Load>) {
-    while !load.cut.load(Ordering::SeqCst) {
-        let Ok(status) = client.status().await else { return };
-        let _ = client.compact(status.header.unwrap().revision - 5, true).await;
-        // Something to compact.
-        let _ = client.put("/rewritten", "x").await;
-    }
-}
-
-/// Loads a server and cuts the power after `acknowledgements` of them.
-async fn load_and_cut(client: &Client, disk: &Disk, round: usize, acknowledgements: usize) -> Known {
-    let load = Arc::new(Load { cut: AtomicBool::new(false), acknowledged: AtomicUsize::new(0) });
-    let writers: Vec<_> =
-        (0..16).map(|i| tokio::spawn(write(client.clone(), format!("/w/{round}/{i:02}"), load.clone()))).collect();
-    let compacting = (round % 2 == 1).then(|| tokio::spawn(compact(client.clone(), load.clone())));
-    until("writes", || async { load.acknowledged.load(Ordering::SeqCst) >= acknowledgements }).await;
-    load.cut.store(true, Ordering::SeqCst);
+/// Loads a server and cuts the power after `acknowledgements` of them; every second time while it compacts what was checked before.
+async fn load_and_cut(jine: &mut Jine, disk: &Disk, account: &mut Account, round: u64, acknowledgements: usize) {
+    let load = Load::start(&jine.address(), round, CLIENTS, rand::random());
+    let compacting = (round % 2 == 1).then(|| tokio::spawn(compact(jine.client(), 1, account.revision)));
+    until("writes", || async { load.acknowledged() >= acknowledgements }).await;
+    load.cut();
     disk.cut();
+    account.add(load.stop().await);
     if let Some(compacting) = compacting {
         compacting.abort();
     }
-    let mut known = Known::default();
-    for writer in writers {
-        known.take(writer.await.unwrap());
-    }
-    known
 }
 
-/// How many acknowledged transactions are missing; none is there in part or at another revision.
-async fn lost(client: &Client, known: &Known) -> usize {
-    let (kvs, _) = client.all().await.unwrap();
-    let found: BTreeMap<_, _> =
-        kvs.into_iter().map(|kv| (String::from_utf8(kv.key.to_vec()).unwrap(), kv.mod_revision)).collect();
-    let parts = |name: &String| ["a", "b"].map(|part| found.get(&format!("{name}/{part}")).copied());
-    for name in known.unknown.iter().chain(known.acknowledged.keys()) {
-        assert_eq!(parts(name)[0], parts(name)[1], "{name} is there in part");
-    }
-    let missing = |(name, revision): &(&String, &i64)| match parts(name)[0] {
-        Some(found) => {
-            assert_eq!(found, **revision, "{name}");
-            false
-        }
-        None => true,
-    };
-    known.acknowledged.iter().filter(missing).count()
-}
-
-async fn survives(cuts: usize) {
+async fn survives(cuts: u64) {
     let disk = match Disk::make() {
         Ok(disk) => disk,
         Err(why) => return println!("skipped: a power cut: loop mounts are not allowed here: {why}"),
     };
     let data = disk.root().join("data");
-    let mut known = Known::default();
+    let mut account = Account::new();
     for round in 0..cuts {
         let mut jine = Jine::start(embedded(&data));
-        let client = jine.client();
+        jine.address();
         let server = nats_server_pid(&data).unwrap();
-        known.take(load_and_cut(&client, &disk, round, 40 + round * 37 % 200).await);
+        load_and_cut(&mut jine, &disk, &mut account, round, 100 + round as usize * 137 % 1000).await;
         jine.stop("KILL");
         eventually("the end of nats-server", || (!is_alive(server)).then_some(()));
         empty_staging(&data);
         disk.mend();
         let mut jine = Jine::start(embedded(&data));
         let client = jine.client();
-        assert_eq!(lost(&client, &known).await, 0, "after cut {round}");
-        let before = client.all().await.unwrap();
+        assert_eq!(account.check(&client).await, 0, "after cut {round}");
+        let hash = client.hash_kv().await.unwrap();
         jine.stop("TERM");
         let mut jine = Jine::start(embedded(&data));
-        assert_eq!(jine.client().all().await.unwrap(), before, "after another start");
+        let client = jine.client();
+        assert_eq!(hash_of(&client.hash_kv().await.unwrap()), hash_of(&hash), "after another start");
+        assert_eq!(account.check(&client).await, 0, "after another start");
         jine.stop("TERM");
     }
-    println!(
-        "{cuts} power cuts: all of {} acknowledged transactions are there, of {} unknown ones none in part",
-        known.acknowledged.len(),
-        known.unknown.len()
-    );
+    say!("power cut {cuts} times: {:?}", account.count());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,13 +141,15 @@ async fn a_power_cut_takes_what_is_not_synced() {
     let store = disk.root().join("store");
     let mut server = NatsServer::start_with(&format!("jetstream {{ store_dir: '{}' }}\n", store.display())).await;
     let mut jine = Jine::start(external(&server.url()));
-    let client = jine.client();
-    until_ok("a write", || client.put("/first", "x")).await;
-    let known = load_and_cut(&client, &disk, 0, 200).await;
+    jine.address();
+    let mut account = Account::new();
+    load_and_cut(&mut jine, &disk, &mut account, 0, 1000).await;
     jine.stop("KILL");
     server.kill();
     disk.mend();
     server.restart().await;
     let mut jine = Jine::start(external(&server.url()));
-    assert!(lost(&jine.client(), &known).await > 0);
+    let lost = account.check(&jine.client()).await;
+    say!("not synced, the power cut once: {lost} lost of {:?}", account.count());
+    assert!(lost > 0);
 }

@@ -12,9 +12,10 @@ use jine::pb::etcdserverpb::request_op::Request as Op;
 use jine::pb::etcdserverpb::watch_client::WatchClient;
 use jine::pb::etcdserverpb::watch_request::RequestUnion;
 use jine::pb::etcdserverpb::{
-    AlarmMember, AlarmRequest, CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest,
-    LeaseKeepAliveRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, StatusResponse,
-    TxnRequest, TxnResponse, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+    AlarmMember, AlarmRequest, CompactionRequest, Compare, DeleteRangeRequest, HashKvRequest, HashKvResponse,
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest,
+    PutRequest, RangeRequest, RequestOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
+    WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use jine::pb::mvccpb::{Event, KeyValue};
 use tokio::sync::mpsc;
@@ -124,6 +125,18 @@ impl Client {
         Ok(self.lease.clone().lease_grant(LeaseGrantRequest { ttl, id: 0 }).await?.into_inner().id)
     }
 
+    /// Returns a revision that is not before the one that has deleted its keys.
+    pub(crate) async fn revoke(&self, id: i64) -> Result<i64, Status> {
+        let response = self.lease.clone().lease_revoke(LeaseRevokeRequest { id }).await?.into_inner();
+        Ok(response.header.unwrap().revision)
+    }
+
+    /// All there are.
+    pub(crate) async fn leases(&self) -> Result<Vec<i64>, Status> {
+        let response = self.lease.clone().lease_leases(LeaseLeasesRequest {}).await?.into_inner();
+        Ok(response.leases.into_iter().map(|lease| lease.id).collect())
+    }
+
     /// The TTL that is left, in seconds; -1 where there is no such lease.
     pub(crate) async fn time_to_live(&self, id: i64) -> Result<i64, Status> {
         let request = LeaseTimeToLiveRequest { id, keys: false };
@@ -136,6 +149,11 @@ impl Client {
         let mut answers = self.lease.clone().lease_keep_alive(requests).await?.into_inner();
         let answer = answers.message().await?;
         answer.map(|answer| answer.ttl).ok_or_else(|| Status::unavailable("the stream has ended"))
+    }
+
+    /// Of the whole history, as of now.
+    pub(crate) async fn hash_kv(&self) -> Result<HashKvResponse, Status> {
+        Ok(self.maintenance.clone().hash_kv(HashKvRequest { revision: 0 }).await?.into_inner())
     }
 
     pub(crate) async fn status(&self) -> Result<StatusResponse, Status> {

@@ -50,6 +50,12 @@ pub(crate) fn kill(pid: u32, signal: &str) {
     }
 }
 
+/// kill -9 of several by one command.
+pub(crate) fn kill_at_once(pids: &[u32]) {
+    let status = std::process::Command::new("kill").arg("-KILL").args(pids.iter().map(u32::to_string)).status();
+    assert!(status.unwrap().success(), "kill -KILL {pids:?}");
+}
+
 fn is_stopped(pid: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let mut stats = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
