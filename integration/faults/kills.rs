@@ -6,8 +6,9 @@ use super::account::Account;
 use super::hash_of;
 use super::load::{CLIENTS, Load};
 use crate::support::client::{until, until_ok};
-use crate::support::jine::{Jine, embedded, nats_server_pid};
-use crate::support::{eventually, kill};
+use crate::support::jine::{Jine, embedded, external, nats_server_pid};
+use crate::support::nats::{NatsCluster, NatsServer};
+use crate::support::{eventually, kill, kill_at_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_write_is_lost_when_nats_server_is_killed_five_times_under_load() {
@@ -30,6 +31,31 @@ async fn no_acknowledged_write_is_lost_when_nats_server_is_killed_five_times_und
     let hash = client.hash_kv().await.unwrap();
     jine.stop("KILL");
     let mut jine = Jine::start(embedded(data.path()));
+    assert_eq!(account.check(&jine.client()).await, 0);
+    assert_eq!(hash_of(&jine.client().hash_kv().await.unwrap()), hash_of(&hash));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_write_is_lost_when_all_three_servers_are_killed_at_once() {
+    let mut cluster = NatsCluster::start().await;
+    let mut jine = Jine::start(external(&format!("{}?replicas=3", cluster.urls().join(","))));
+    let client = jine.client();
+    let mut account = Account::new();
+    for round in 0..2 {
+        let load = Load::start(&jine.address(), round, CLIENTS, rand::random());
+        until("writes", || async { load.acknowledged() >= 300 }).await;
+        kill_at_once(&cluster.servers.iter().map(NatsServer::pid).collect::<Vec<_>>());
+        for server in &mut cluster.servers {
+            server.restart().await;
+        }
+        until_ok("a write", || client.grant(36_000)).await;
+        account.add(load.stop().await);
+        assert_eq!(account.check(&client).await, 0);
+    }
+    say!("three nats-servers killed at once, twice: {:?}", account.count());
+    let hash = client.hash_kv().await.unwrap();
+    jine.stop("KILL");
+    let mut jine = Jine::start(external(&format!("{}?replicas=3", cluster.urls().join(","))));
     assert_eq!(account.check(&jine.client()).await, 0);
     assert_eq!(hash_of(&jine.client().hash_kv().await.unwrap()), hash_of(&hash));
 }

@@ -14,6 +14,7 @@ mod both;
 mod compaction;
 mod cut;
 mod foreign;
+mod inside;
 mod kills;
 mod late;
 mod load;

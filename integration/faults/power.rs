@@ -9,7 +9,7 @@ use super::account::Account;
 use super::hash_of;
 use super::load::{CLIENTS, Load, compact};
 use crate::support::client::until;
-use crate::support::jine::{Jine, embedded, external, nats_server_pid};
+use crate::support::jine::{Jine, embedded, external, nats_server_pid, staging};
 use crate::support::nats::NatsServer;
 use crate::support::{eventually, is_alive};
 
@@ -70,10 +70,8 @@ fn run(command: &mut Command) -> Result<(), String> {
 
 /// What memory held of batches under way is gone too.
 fn empty_staging(data: &Path) {
-    for file in crate::support::jine::files(data).into_iter().filter(|file| file.ends_with("batches")) {
-        if let Ok(area) = std::fs::read_link(file) {
-            let _ = std::fs::remove_dir_all(area);
-        }
+    if let Some(area) = staging(data) {
+        let _ = std::fs::remove_dir_all(area);
     }
 }
 

@@ -147,6 +147,12 @@ pub(crate) fn nats_server_pid(data: &Path) -> Option<u32> {
     u32::try_from(record["nats_server"]["pid"].as_u64()?).ok()
 }
 
+/// Where its nats-server puts batches together: on a tmpfs, or None where there is none.
+pub(crate) fn staging(data: &Path) -> Option<PathBuf> {
+    let batches = files(data).into_iter().find(|file| file.ends_with("batches"))?;
+    std::fs::read_link(batches).ok()
+}
+
 /// All files beneath a directory.
 pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

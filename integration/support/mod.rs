@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod etcdctl;
 pub(crate) mod jine;
 pub(crate) mod nats;
+pub(crate) mod proxy;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
