@@ -1,13 +1,19 @@
 //! etcd and the server that is compared with it, from their first revision on.
 
+use std::path::PathBuf;
+
 use super::program::Step;
-use super::shrink::smaller;
 use super::side::{Report, Side};
+use super::watching::Said;
 use crate::wire::target::Target;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What both are told to take at most: small, so that what is as large as may be is quick.
+pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Jine,
+    /// Which program.
+    Jine(PathBuf),
     /// Another etcd: shows that the comparison itself finds nothing.
     Etcd,
 }
@@ -15,67 +21,77 @@ pub(super) enum Kind {
 pub(super) struct Pair {
     etcd: Side,
     other: Side,
-    _servers: [Target; 2],
 }
 
 impl Pair {
-    pub(super) async fn start(kind: Kind) -> Pair {
-        let etcd = Target::plain_etcd();
+    pub(super) async fn start(kind: &Kind) -> Pair {
+        let limit = MAX_REQUEST_BYTES.to_string();
+        let flags = ["--max-request-bytes", &limit];
+        let etcd = Target::etcd_with(&flags);
         let other = match kind {
-            Kind::Jine => Target::plain_jine(),
-            Kind::Etcd => Target::plain_etcd(),
+            Kind::Jine(program) => Target::plain_jine(program, &flags),
+            Kind::Etcd => Target::etcd_with(&flags),
         };
-        Pair {
-            etcd: Side::connect(etcd.endpoint()).await,
-            other: Side::connect(other.endpoint()).await,
-            _servers: [etcd, other],
-        }
-    }
-
-    pub(super) fn revision(&self) -> i64 {
-        self.etcd.now.revision
+        Pair { etcd: Side::connect(etcd).await, other: Side::connect(other).await }
     }
 
     /// Runs a program on both. The error says where they differ; the pair is of no use after it.
-    pub(super) async fn compare(&mut self, program: &[Step]) -> Result<Report, String> {
+    pub(super) async fn compare(&mut self, program: &[Step]) -> Result<Report, Difference> {
         let (etcd, other) = tokio::join!(self.etcd.run(program), self.other.run(program));
-        if etcd == other { Ok(etcd) } else { Err(difference(program, &etcd, &other)) }
+        if etcd.says_the_same(&other) { Ok(etcd) } else { Err(Difference::between(program, &etcd, &other)) }
     }
 }
 
-/// Makes the program smaller and ends the test with it.
-pub(super) async fn fail(kind: Kind, seed: u64, mut program: Vec<Step>, seen: &str) {
-    let mut pair = Pair::start(kind).await;
-    let Err(mut why) = pair.compare(&program).await else {
-        panic!("JINE_SEED={seed}: a difference that depends on what came before it, or on time:\n{seen}\n{program:#?}");
-    };
-    pair = Pair::start(kind).await;
-    let mut candidates = smaller(&program);
-    let mut left = 600;
-    while let Some(candidate) = (!candidates.is_empty() && left > 0).then(|| candidates.remove(0)) {
-        left -= 1;
-        if let Err(difference) = pair.compare(&candidate).await {
-            (program, why) = (candidate, difference);
-            candidates = smaller(&program);
-            pair = Pair::start(kind).await;
-        }
-    }
-    panic!("JINE_SEED={seed}: the servers differ on\n{program:#?}\n{why}");
+/// Where two servers differ.
+#[derive(Debug)]
+pub(super) struct Difference {
+    /// The number of the first step that shows it; of none: the program's length.
+    pub(super) step: usize,
+    pub(super) text: String,
+    /// The machine was too busy for leases of two seconds: it says nothing.
+    pub(super) late: bool,
 }
 
-fn difference(program: &[Step], etcd: &Report, other: &Report) -> String {
-    let mut text = String::new();
-    for (number, (expected, got)) in etcd.outcomes.iter().zip(&other.outcomes).enumerate() {
-        if expected != got {
+impl Difference {
+    fn between(program: &[Step], etcd: &Report, other: &Report) -> Difference {
+        let (mut text, mut first) = (String::new(), program.len());
+        let outcomes = etcd.outcomes.iter().zip(&other.outcomes).enumerate();
+        if let Some((number, (expected, got))) = outcomes.into_iter().find(|(_, (expected, got))| expected != got) {
             let step = program.get(number).map_or("the end".into(), |step| format!("{step:?}"));
-            text.push_str(&format!("step {number}, {step}\n  etcd:  {expected:?}\n  other: {got:?}\n"));
-            break;
+            text = shorten(&format!("step {number}, {step}\n  etcd:  {expected:?}\n  other: {got:?}\n"));
+            first = number;
         }
+        for (number, (expected, got)) in etcd.streams.iter().zip(&other.streams).enumerate() {
+            if expected != got {
+                text.push_str(&shorten(&streams(number, expected, got)));
+            }
+        }
+        Difference { step: first, text, late: etcd.late || other.late }
     }
-    for (number, (expected, got)) in etcd.streams.iter().zip(&other.streams).enumerate() {
-        if expected != got {
-            text.push_str(&format!("watch stream {number}\netcd:\n{expected}\nother:\n{got}\n"));
-        }
+}
+
+/// What two streams have said, from the first difference of each watcher on.
+fn streams(number: usize, etcd: &[(i64, Vec<Said>)], other: &[(i64, Vec<Said>)]) -> String {
+    let ids = |said: &[(i64, Vec<Said>)]| said.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    let mut text = format!("watch stream {number}: watchers {:?} and {:?}\n", ids(etcd), ids(other));
+    for ((id, expected), (_, got)) in etcd.iter().zip(other).filter(|(expected, got)| expected != got) {
+        let same = expected.iter().zip(got).take_while(|(expected, got)| expected == got).count();
+        let rest = |said: &[Said]| format!("{:#?}", said.iter().skip(same).take(3).collect::<Vec<_>>());
+        text.push_str(&format!("watcher {id}, message {same}\netcd: {}\nother: {}\n", rest(expected), rest(got)));
     }
     text
+}
+
+/// Long runs of one letter, which large values are, are left out.
+fn shorten(text: &str) -> String {
+    let mut short = String::with_capacity(text.len().min(1 << 16));
+    let (mut last, mut run) = (None, 0);
+    for letter in text.chars() {
+        run = if last == Some(letter) { run + 1 } else { 0 };
+        last = Some(letter);
+        if run < 40 {
+            short.push(letter);
+        }
+    }
+    short
 }

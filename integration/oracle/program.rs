@@ -2,7 +2,7 @@
 //! the program starts at, and a lease may be the one whose id the server has chosen.
 
 use jine::pb::etcdserverpb::{
-    Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    AlarmRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
     WatchCreateRequest, compare::TargetUnion, request_op::Request,
 };
 
@@ -28,6 +28,11 @@ pub(crate) enum Step {
     Watch(usize, WatchCreateRequest),
     Cancel(usize, i64),
     Progress(usize),
+    Alarm(AlarmRequest),
+    AuthStatus,
+    Authenticate,
+    /// Kills the server and starts it again on what it has left.
+    Restart,
 }
 
 /// How many watch streams a program has.

@@ -17,6 +17,11 @@ pub(crate) fn smaller(program: &[Step]) -> Vec<Vec<Step>> {
         run /= 2;
     }
     for (index, step) in program.iter().enumerate() {
+        found.extend(step.simpler().into_iter().map(|step| {
+            let mut less = program.to_vec();
+            less[index] = step;
+            less
+        }));
         if let Step::Txn(txn) = step {
             found.extend(smaller_txns(txn).into_iter().map(|txn| {
                 let mut less = program.to_vec();

@@ -1,100 +1,182 @@
 //! One server as a program sees it: runs the steps and writes down all that the server says.
 
-use std::fmt::Debug;
+use std::time::{Duration, Instant};
 
+use jine::pb::etcdserverpb::alarm_request::AlarmAction;
+use jine::pb::etcdserverpb::auth_client::AuthClient;
 use jine::pb::etcdserverpb::kv_client::KvClient;
 use jine::pb::etcdserverpb::lease_client::LeaseClient;
 use jine::pb::etcdserverpb::maintenance_client::MaintenanceClient;
-use jine::pb::etcdserverpb::response_op::Response as OpResponse;
 use jine::pb::etcdserverpb::watch_client::WatchClient;
 use jine::pb::etcdserverpb::*;
-use jine::pb::mvccpb::KeyValue;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
-use super::program::{CHOSEN, Meaning, STREAMS, Step};
-use super::watching::Watching;
-
-/// What came of a step: the whole answer as text, or the error's code and words. Skipped where it would be a race.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Answer(String),
-    Error(String),
-    Skipped,
-}
+use super::answer::{Answer, Outcome, words};
+use super::program::{Meaning, STREAMS, Step};
+use super::watching::{Said, Watcher, Watching};
+use crate::wire::target::Target;
 
 /// What came of a program.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Report {
+    /// Of each step, and of removing everything in the end.
     pub(crate) outcomes: Vec<Outcome>,
-    /// What each watch stream has said.
-    pub(crate) streams: Vec<String>,
+    /// What was known before each of these.
+    pub(crate) before: Vec<Now>,
+    /// What each watch stream has said; a restart begins with new ones.
+    pub(crate) streams: Vec<Vec<(i64, Vec<Said>)>>,
+    pub(crate) watchers: Vec<Watcher>,
     /// The revision after it.
     pub(crate) revision: i64,
+    /// A lease of a few seconds may have expired before it was waited for, so that nothing can be said.
+    pub(crate) late: bool,
+}
+
+impl Report {
+    pub(crate) fn says_the_same(&self, other: &Report) -> bool {
+        self.outcomes == other.outcomes && self.streams == other.streams && self.revision == other.revision
+    }
 }
 
 pub(crate) struct Side {
-    /// Two connections, used in turn.
-    kv: [KvClient<Channel>; 2],
-    lease: LeaseClient<Channel>,
-    maintenance: MaintenanceClient<Channel>,
-    watch: WatchClient<Channel>,
+    server: Target,
+    clients: Clients,
     pub(super) now: Now,
+    /// When the first lease of a few seconds that is still there was granted.
+    short: Option<Instant>,
+    late: bool,
 }
 
 /// What the answers have told so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Now {
-    pub(super) revision: i64,
-    pub(super) compacted: i64,
-    pub(super) meaning: Meaning,
+pub(crate) struct Now {
+    pub(crate) revision: i64,
+    pub(crate) compacted: i64,
+    pub(crate) meaning: Meaning,
+}
+
+/// The TTL that a lease must have for it to outlive the program, in seconds.
+const LONG: i64 = 60;
+/// A lease that is meant to expire lives for two seconds: what is done with it must be done in this time.
+const SOON: Duration = Duration::from_millis(1200);
+/// Only a test that fails waits as long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Clients {
+    /// Three connections, used in turn.
+    kv: [KvClient<Channel>; 3],
+    lease: LeaseClient<Channel>,
+    maintenance: MaintenanceClient<Channel>,
+    auth: AuthClient<Channel>,
+    watch: WatchClient<Channel>,
+}
+
+impl Clients {
+    async fn connect(endpoint: &str) -> Clients {
+        let connect = || async { Channel::from_shared(format!("http://{endpoint}")).unwrap().connect().await.unwrap() };
+        let (one, two, three) = (connect().await, connect().await, connect().await);
+        let kv = |channel: &Channel| KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
+        Clients {
+            kv: [kv(&one), kv(&two), kv(&three)],
+            maintenance: MaintenanceClient::new(two.clone()),
+            auth: AuthClient::new(two),
+            lease: LeaseClient::new(three),
+            watch: WatchClient::new(one).max_decoding_message_size(usize::MAX),
+        }
+    }
 }
 
 impl Side {
-    pub(crate) async fn connect(endpoint: &str) -> Side {
-        let connect = || async { Channel::from_shared(format!("http://{endpoint}")).unwrap().connect().await.unwrap() };
-        let (one, other) = (connect().await, connect().await);
-        Side {
-            kv: [KvClient::new(one.clone()), KvClient::new(other.clone())],
-            maintenance: MaintenanceClient::new(other.clone()),
-            lease: LeaseClient::new(other),
-            watch: WatchClient::new(one),
-            now: Now { revision: 1, ..Now::default() },
-        }
+    pub(crate) async fn connect(server: Target) -> Side {
+        let clients = Clients::connect(server.endpoint()).await;
+        Side { clients, server, now: Now { revision: 1, ..Now::default() }, short: None, late: false }
     }
 
     /// Runs a program, and removes all keys and leases after it.
     pub(crate) async fn run(&mut self, program: &[Step]) -> Report {
         self.now.meaning = Meaning { base: self.now.revision, chosen: 0 };
-        let mut streams: Vec<Watching> = (0..STREAMS).map(|_| Watching::new(self.watch.clone())).collect();
-        let mut outcomes = Vec::new();
+        (self.short, self.late) = (None, false);
+        let mut report = Report {
+            outcomes: Vec::with_capacity(program.len() + 1),
+            before: Vec::with_capacity(program.len() + 1),
+            streams: Vec::new(),
+            watchers: Vec::new(),
+            revision: 0,
+            late: false,
+        };
+        let mut streams = self.streams();
         for (number, step) in program.iter().enumerate() {
-            outcomes.push(self.step(number, step.clone(), &mut streams).await);
+            report.before.push(self.now);
+            let outcome = match step {
+                Step::Restart => {
+                    self.finish(std::mem::take(&mut streams), &mut report).await;
+                    let outcome = self.restart().await;
+                    streams = self.streams();
+                    outcome
+                }
+                step => self.step(number, step.clone(), &mut streams).await,
+            };
+            self.late |= self.short.is_some_and(|since| since.elapsed() > SOON);
+            report.outcomes.push(outcome);
         }
-        let mut said = Vec::new();
+        self.finish(streams, &mut report).await;
+        report.before.push(self.now);
+        report.outcomes.push(self.clear().await);
+        (report.revision, report.late) = (self.now.revision, self.late);
+        report
+    }
+
+    fn streams(&self) -> Vec<Watching> {
+        (0..STREAMS).map(|_| Watching::new(self.clients.watch.clone())).collect()
+    }
+
+    async fn finish(&mut self, streams: Vec<Watching>, report: &mut Report) {
         for stream in streams {
-            said.push(stream.finish(self.now).await);
+            let (said, watchers) = stream.finish(self.now).await;
+            report.streams.push(said);
+            report.watchers.extend(watchers);
         }
-        outcomes.push(self.clear().await);
-        Report { outcomes, streams: said, revision: self.now.revision }
+    }
+
+    /// As a kill -9 leaves it.
+    async fn restart(&mut self) -> Outcome {
+        let server = &mut self.server;
+        tokio::task::block_in_place(|| server.restart());
+        self.clients = Clients::connect(self.server.endpoint()).await;
+        Outcome::Answer(Answer::Text("restarted"))
     }
 
     async fn clear(&mut self) -> Outcome {
-        let leases = match self.lease.lease_leases(LeaseLeasesRequest {}).await {
+        if let Err(error) = self.disarm().await {
+            return Outcome::Error(words(&error));
+        }
+        let leases = match self.clients.lease.lease_leases(LeaseLeasesRequest {}).await {
             Ok(answer) => answer.into_inner().leases,
             Err(error) => return Outcome::Error(words(&error)),
         };
         let everything = || bytes::Bytes::from_static(&[0]);
         let all = DeleteRangeRequest { key: everything(), range_end: everything(), prev_kv: true };
-        let outcome = self.kv[0].delete_range(all).await;
+        let outcome = self.clients.kv[0].delete_range(all).await;
         for lease in leases {
-            let _ = self.lease.lease_revoke(LeaseRevokeRequest { id: lease.id }).await;
+            let _ = self.clients.lease.lease_revoke(LeaseRevokeRequest { id: lease.id }).await;
         }
         self.outcome(outcome)
     }
 
+    async fn disarm(&mut self) -> Result<(), Status> {
+        let maintenance = &mut self.clients.maintenance;
+        let alarms = maintenance.alarm(AlarmRequest::default()).await?.into_inner().alarms;
+        for AlarmMember { member_id, alarm } in alarms {
+            let action = AlarmAction::Deactivate as i32;
+            maintenance.alarm(AlarmRequest { action, member_id, alarm }).await?;
+        }
+        Ok(())
+    }
+
     async fn step(&mut self, number: usize, step: Step, streams: &mut [Watching]) -> Outcome {
-        let (kv, meaning) = (&mut self.kv[number % 2], self.now.meaning);
+        let meaning = self.now.meaning;
+        let kv = &mut self.clients.kv[number % 3];
         match step {
             Step::Range(request) => {
                 let answer = kv.range(meaning.range(request)).await;
@@ -125,28 +207,42 @@ impl Side {
                 }
                 self.outcome(answer)
             }
-            Step::HashKv(revision) => {
-                if self.now.compacted > 0 {
-                    // Refused, but only after etcd has done with the compactions before.
-                    let again = CompactionRequest { revision: self.now.compacted, physical: true };
-                    kv.compact(again).await.unwrap_err();
-                }
-                let answer = self.maintenance.hash_kv(HashKvRequest { revision: meaning.revision(revision) }).await;
-                self.outcome(answer)
-            }
+            Step::HashKv(revision) => self.hash_kv(number, meaning.revision(revision)).await,
             Step::Watch(stream, request) => {
                 let start_revision = meaning.revision(request.start_revision);
                 streams[stream].create(self.now, WatchCreateRequest { start_revision, ..request }).await
             }
             Step::Cancel(stream, id) => streams[stream].cancel(self.now, id).await,
             Step::Progress(stream) => streams[stream].progress(self.now).await,
+            Step::Alarm(request) => {
+                let answer = self.clients.maintenance.alarm(request).await;
+                self.outcome(answer)
+            }
+            Step::AuthStatus => {
+                let answer = self.clients.auth.auth_status(AuthStatusRequest {}).await;
+                self.outcome(answer)
+            }
+            Step::Authenticate => match self.clients.auth.authenticate(AuthenticateRequest::default()).await {
+                Ok(_) => Outcome::Answer(Answer::Text("authenticated")),
+                Err(error) => Outcome::Error(words(&error)),
+            },
             lease => self.lease_step(lease).await,
         }
     }
 
+    async fn hash_kv(&mut self, number: usize, revision: i64) -> Outcome {
+        if self.now.compacted > 0 {
+            // Refused, but only after etcd has done with the compactions before.
+            let again = CompactionRequest { revision: self.now.compacted, physical: true };
+            self.clients.kv[number % 3].compact(again).await.unwrap_err();
+        }
+        let answer = self.clients.maintenance.hash_kv(HashKvRequest { revision }).await;
+        self.outcome(answer)
+    }
+
     async fn range_stream(&mut self, number: usize, request: RangeRequest) -> Outcome {
         let mut whole = RangeResponse::default();
-        let chunks = self.kv[number % 2].range_stream(request).await;
+        let chunks = self.clients.kv[number % 3].range_stream(request).await;
         let mut chunks = match chunks {
             Ok(chunks) => chunks.into_inner(),
             Err(error) => return Outcome::Error(words(&error)),
@@ -156,12 +252,12 @@ impl Side {
                 Ok(Some(RangeStreamResponse { range_response: Some(chunk) })) => {
                     // Only the last chunk has a header, count and more; an earlier one that has them shows in these.
                     if whole.header.is_some() {
-                        return Outcome::Answer("a chunk after the last one".into());
+                        return Outcome::Answer(Answer::Text("a chunk after the last one"));
                     }
                     whole.kvs.extend(chunk.kvs);
                     whole = RangeResponse { kvs: whole.kvs, ..chunk };
                 }
-                Ok(Some(_)) => return Outcome::Answer("a chunk without an answer".into()),
+                Ok(Some(_)) => return Outcome::Answer(Answer::Text("a chunk without an answer")),
                 Ok(None) => return self.outcome(Ok(Response::new(whole))),
                 Err(error) => return Outcome::Error(words(&error)),
             }
@@ -170,39 +266,43 @@ impl Side {
 
     async fn lease_step(&mut self, step: Step) -> Outcome {
         let meaning = self.now.meaning;
+        let lease = &mut self.clients.lease;
         match step {
             Step::Grant(request) => {
-                let granted = self.lease.lease_grant(request).await;
+                let granted = lease.lease_grant(request).await;
                 if let (Ok(granted), 0) = (&granted, request.id) {
                     self.now.meaning.chosen = granted.get_ref().id;
+                }
+                if granted.is_ok() && request.ttl < LONG {
+                    self.short.get_or_insert_with(Instant::now);
                 }
                 self.outcome(granted)
             }
             Step::Revoke(id) => {
-                let answer = self.lease.lease_revoke(LeaseRevokeRequest { id: meaning.lease(id) }).await;
+                let answer = lease.lease_revoke(LeaseRevokeRequest { id: meaning.lease(id) }).await;
                 self.outcome(answer)
             }
             Step::TimeToLive(id, keys) => {
                 let request = LeaseTimeToLiveRequest { id: meaning.lease(id), keys };
-                let answer = self.lease.lease_time_to_live(request).await;
+                let answer = lease.lease_time_to_live(request).await;
                 self.outcome(answer)
             }
             Step::KeepAlive(id) => {
                 let request = LeaseKeepAliveRequest { id: meaning.lease(id) };
-                match self.lease.lease_keep_alive(tokio_stream::once(request)).await {
+                match lease.lease_keep_alive(tokio_stream::once(request)).await {
                     Ok(answers) => match answers.into_inner().message().await {
                         Ok(Some(answer)) => self.outcome(Ok(Response::new(answer))),
-                        Ok(None) => Outcome::Answer("the end".into()),
+                        Ok(None) => Outcome::Answer(Answer::Text("the end")),
                         Err(error) => Outcome::Error(words(&error)),
                     },
                     Err(error) => Outcome::Error(words(&error)),
                 }
             }
             Step::ShortLease(request) => {
-                let granted = self.lease.lease_grant(request).await;
+                let granted = lease.lease_grant(request).await;
                 if let Ok(granted) = &granted {
                     let id = granted.get_ref().id;
-                    self.lease.lease_revoke(LeaseRevokeRequest { id }).await.unwrap();
+                    lease.lease_revoke(LeaseRevokeRequest { id }).await.unwrap();
                     let granted = LeaseGrantResponse { id: 0, ..granted.get_ref().clone() };
                     return self.outcome(Ok(Response::new(granted)));
                 }
@@ -210,103 +310,44 @@ impl Side {
             }
             Step::AwaitExpiry => self.await_expiry().await,
             _ => {
-                let answer = self.lease.lease_leases(LeaseLeasesRequest {}).await;
+                let answer = lease.lease_leases(LeaseLeasesRequest {}).await;
                 self.outcome(answer)
             }
         }
     }
 
     async fn await_expiry(&mut self) -> Outcome {
+        self.late |= self.short.is_some_and(|since| since.elapsed() > SOON);
+        self.short = None;
+        let lease = &mut self.clients.lease;
+        let deadline = Instant::now() + PATIENCE;
         let mut soon = true;
         while soon {
+            if Instant::now() > deadline {
+                return Outcome::Answer(Answer::Text("a lease that does not expire"));
+            }
             soon = false;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            for lease in self.lease.lease_leases(LeaseLeasesRequest {}).await.unwrap().into_inner().leases {
-                let request = LeaseTimeToLiveRequest { id: lease.id, keys: false };
-                let status = self.lease.lease_time_to_live(request).await.unwrap().into_inner();
-                soon |= (0..=2).contains(&status.granted_ttl);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            for LeaseStatus { id } in lease.lease_leases(LeaseLeasesRequest {}).await.unwrap().into_inner().leases {
+                let request = LeaseTimeToLiveRequest { id, keys: false };
+                let status = lease.lease_time_to_live(request).await.unwrap().into_inner();
+                soon |= (0..LONG).contains(&status.granted_ttl);
             }
         }
-        let answer = self.lease.lease_leases(LeaseLeasesRequest {}).await;
+        let answer = lease.lease_leases(LeaseLeasesRequest {}).await;
         self.outcome(answer)
     }
 
-    fn outcome<M: Answer>(&mut self, answer: Result<Response<M>, Status>) -> Outcome {
+    fn outcome<M: Into<Answer>>(&mut self, answer: Result<Response<M>, Status>) -> Outcome {
         match answer {
             Ok(answer) => {
-                let mut answer = answer.into_inner();
-                answer.normalise();
-                if let Some(header) = answer.header() {
-                    self.now.revision = header.revision;
-                    *header = ResponseHeader { revision: header.revision, ..Default::default() };
+                let mut answer: Answer = answer.into_inner().into();
+                if let Some(revision) = answer.normalise() {
+                    self.now.revision = revision;
                 }
-                Outcome::Answer(format!("{answer:?}"))
+                Outcome::Answer(answer)
             }
             Err(error) => Outcome::Error(words(&error)),
         }
     }
-}
-
-pub(super) fn words(error: &Status) -> String {
-    format!("{:?} {}", error.code(), error.message())
-}
-
-/// An id that a server has chosen, which is large, becomes the name that programs have for it.
-pub(super) fn name_lease(id: &mut i64) {
-    if *id > CHOSEN {
-        *id = CHOSEN;
-    }
-}
-
-/// What answers have in common, and what of them may differ.
-trait Answer: Debug {
-    fn header(&mut self) -> Option<&mut ResponseHeader>;
-    fn normalise(&mut self) {}
-}
-
-macro_rules! answers {
-    ($($name:ident $(($self:ident) $normalise:block)?),*) => {
-        $(impl Answer for $name {
-            fn header(&mut self) -> Option<&mut ResponseHeader> {
-                self.header.as_mut()
-            }
-            $(fn normalise(&mut $self) $normalise)?
-        })*
-    };
-}
-
-answers! {
-    RangeResponse(self) { name_leases(&mut self.kvs) },
-    PutResponse(self) { name_leases(self.prev_kv.as_mut_slice()) },
-    DeleteRangeResponse(self) { name_leases(&mut self.prev_kvs) },
-    TxnResponse(self) {
-        for response in self.responses.iter_mut().filter_map(|op| op.response.as_mut()) {
-            match response {
-                OpResponse::ResponseRange(r) => r.normalise(),
-                OpResponse::ResponsePut(r) => r.normalise(),
-                OpResponse::ResponseDeleteRange(r) => r.normalise(),
-                OpResponse::ResponseTxn(r) => r.normalise(),
-            }
-        }
-    },
-    CompactionResponse,
-    HashKvResponse,
-    LeaseGrantResponse(self) { name_lease(&mut self.id) },
-    LeaseRevokeResponse,
-    LeaseKeepAliveResponse(self) { name_lease(&mut self.id) },
-    LeaseTimeToLiveResponse(self) {
-        name_lease(&mut self.id);
-        // Keys of a lease have no order in etcd, and the clocks of two servers are not one.
-        self.keys.sort();
-        if self.granted_ttl - 30 < self.ttl && self.ttl <= self.granted_ttl {
-            self.ttl = self.granted_ttl;
-        }
-    },
-    LeaseLeasesResponse(self) {
-        self.leases.iter_mut().for_each(|lease| name_lease(&mut lease.id));
-    }
-}
-
-fn name_leases(kvs: &mut [KeyValue]) {
-    kvs.iter_mut().for_each(|kv| name_lease(&mut kv.lease));
 }

@@ -4,26 +4,71 @@
 //! A watcher that starts in the past gets there in its own time; where that could be seen, the stream waits for it first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use jine::pb::etcdserverpb::watch_client::WatchClient;
 use jine::pb::etcdserverpb::watch_request::RequestUnion;
 use jine::pb::etcdserverpb::{
-    WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+    ResponseHeader, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
+use jine::pb::mvccpb::Event;
+use jine::pb::mvccpb::event::EventType;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use super::side::{Now, Outcome, name_lease, words};
+use super::answer::{Answer, Outcome, name_lease, words};
+use super::side::Now;
 
 /// Only a test that fails waits as long.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Between two requests of progress, of which etcd drops those that come too early.
 const RETRY: Duration = Duration::from_millis(15);
 const NO_WATCH: i64 = -1;
+/// What is said of requests that are refused stands here.
+const NOBODY: i64 = i64::MIN;
+/// The id of the watcher that every stream has in the end.
+const LAST: i64 = 1000;
+/// A message of a watcher that takes fragments is smaller, or has one event: the largest request that the servers take
+/// (`pair::MAX_REQUEST_BYTES`) and what etcd allows for the transport.
+const FRAGMENT_BELOW: usize = super::pair::MAX_REQUEST_BYTES + 512 * 1024;
+
+/// What is said of one watcher.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Said {
+    Message(WatchResponse),
+    Event(Event),
+    /// One revision came in fragments with so many events each.
+    Fragments(Vec<usize>),
+    /// What must not be.
+    Wrong(String),
+}
+
+/// A watcher that was asked for, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) request: WatchCreateRequest,
+    /// When it was asked for.
+    pub(crate) now: Now,
+    pub(crate) facts: BTreeSet<Fact>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fact {
+    Created,
+    /// Not created, for the reason that etcd has these words for.
+    IdTaken,
+    RangeEmpty,
+    BelowZero,
+    Compacted,
+    Put,
+    Delete,
+    PrevKv,
+    NoPrevKv,
+    Fragments,
+}
 
 pub(super) struct Watching {
     client: WatchClient<Channel>,
@@ -34,16 +79,23 @@ pub(super) struct Watching {
     compacted: BTreeSet<i64>,
     /// Some watcher may still read the past.
     behind: bool,
-    said: BTreeMap<i64, Said>,
+    said: BTreeMap<i64, Told>,
     /// The newest revision that progress was told of.
     progress: i64,
+    /// Those of ids that are in use.
+    watchers: BTreeMap<i64, Watcher>,
+    /// Those that are not watching any more, or never did.
+    done: Vec<Watcher>,
 }
 
 #[derive(Default)]
-struct Said {
-    text: String,
+struct Told {
+    all: Vec<Said>,
+    /// The last event's revision.
     last: i64,
-    fragment: bool,
+    /// Events in each of the fragments that have come since a message was whole, and the first one's revision.
+    fragments: Vec<usize>,
+    first: i64,
 }
 
 impl Watching {
@@ -56,6 +108,8 @@ impl Watching {
             behind: false,
             said: BTreeMap::new(),
             progress: 0,
+            watchers: BTreeMap::new(),
+            done: Vec::new(),
         }
     }
 
@@ -68,12 +122,20 @@ impl Watching {
         if start > now.revision {
             self.sync(now).await;
         }
+        let mut watcher = Watcher { request: request.clone(), now, facts: BTreeSet::new() };
         self.ask(RequestUnion::CreateRequest(request)).await;
         let created = match self.until(|message| message.created).await {
             Ok(created) => created,
             Err(outcome) => return outcome,
         };
-        if !created.canceled {
+        watcher.facts.insert(how_created(&created));
+        if created.canceled {
+            self.done.push(watcher);
+        } else {
+            // Its first events may be there already.
+            if let Some(before) = self.watchers.insert(created.watch_id, watcher) {
+                self.done.push(before);
+            }
             self.live.insert(created.watch_id, start);
             self.behind |= past;
             if past && start < now.compacted {
@@ -84,7 +146,7 @@ impl Watching {
                 }
             }
         }
-        Outcome::Answer(format!("{created:?}"))
+        Outcome::Answer(Answer::Watch(created))
     }
 
     pub(super) async fn cancel(&mut self, now: Now, id: i64) -> Outcome {
@@ -93,7 +155,7 @@ impl Watching {
         }
         let Some(start) = self.live.get(&id).copied() else {
             self.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: id })).await;
-            return Outcome::Answer(String::new());
+            return Outcome::Answer(Answer::Text("no watcher"));
         };
         if start <= now.revision {
             // Events on their way may get lost.
@@ -104,7 +166,7 @@ impl Watching {
         }
         self.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: id })).await;
         match self.until(|message| message.canceled && message.watch_id == id).await {
-            Ok(message) => Outcome::Answer(format!("{message:?}")),
+            Ok(message) => Outcome::Answer(Answer::Watch(message)),
             Err(outcome) => outcome,
         }
     }
@@ -115,7 +177,8 @@ impl Watching {
         }
         self.behind = true;
         self.sync(now).await;
-        Outcome::Answer(format!("progress {}", self.progress))
+        let header = Some(ResponseHeader { revision: self.progress, ..Default::default() });
+        Outcome::Answer(Answer::Watch(WatchResponse { header, watch_id: NO_WATCH, ..Default::default() }))
     }
 
     /// Waits until all watchers have got all there is. Those that wait for the future have nothing to catch up with.
@@ -129,35 +192,35 @@ impl Watching {
         while self.progress < now.revision {
             self.ask(RequestUnion::ProgressRequest(WatchProgressRequest {})).await;
             if Instant::now() > deadline {
-                return self.note(NO_WATCH, "no progress");
+                return self.note(NO_WATCH, Said::Wrong("no progress".into()));
             }
             let told = self.until(is_progress);
             if let Ok(Err(outcome)) = tokio::time::timeout(RETRY, told).await {
-                return self.note(NO_WATCH, &format!("{outcome:?}"));
+                return self.note(NO_WATCH, Said::Wrong(format!("{outcome:?}")));
             }
         }
     }
 
-    /// All that the stream has said.
-    pub(super) async fn finish(mut self, now: Now) -> String {
+    /// All that the stream has said, by watcher.
+    pub(super) async fn finish(mut self, now: Now) -> (Vec<(i64, Vec<Said>)>, Vec<Watcher>) {
         if self.stream.is_none() {
-            return String::new();
+            return (Vec::new(), Vec::new());
         }
         let future: Vec<i64> =
             self.live.iter().filter(|(_, start)| **start > now.revision).map(|(id, _)| *id).collect();
         for id in future {
-            let outcome = self.cancel(now, id).await;
-            self.note(id, &format!("{outcome:?}"));
+            if let outcome @ (Outcome::Error(_) | Outcome::Skipped) = self.cancel(now, id).await {
+                self.note(id, Said::Wrong(format!("{outcome:?}")));
+            }
         }
         self.behind = true;
         // Were there no watcher, no progress would be told.
-        let request = WatchCreateRequest { key: "nothing is here".into(), watch_id: 1000, ..Default::default() };
+        let request = WatchCreateRequest { key: "nothing is here".into(), watch_id: LAST, ..Default::default() };
         self.create(now, request).await;
         self.sync(now).await;
-        self.said.iter().fold(String::new(), |mut all, (id, said)| {
-            let _ = writeln!(all, "watcher {id}:\n{}", said.text);
-            all
-        })
+        self.watchers.remove(&LAST);
+        self.done.extend(self.watchers.into_values());
+        (self.said.into_iter().map(|(id, told)| (id, told.all)).collect(), self.done)
     }
 
     fn has_future(&self, now: Now) -> bool {
@@ -188,59 +251,98 @@ impl Watching {
                 Ok(None) => return Err(Outcome::Error("the end of the stream".into())),
                 Err(error) => return Err(Outcome::Error(words(&error))),
             };
+            let len = message.encoded_len();
             if let Some(header) = &mut message.header {
                 (header.cluster_id, header.member_id, header.raft_term) = (0, 0, 0);
             }
-            self.take(&message).await;
+            self.take(&message, len);
             if wanted(&message) {
                 return Ok(message);
             }
         }
     }
 
-    async fn take(&mut self, message: &WatchResponse) {
+    fn take(&mut self, message: &WatchResponse, len: usize) {
         let (id, revision) = (message.watch_id, message.header.as_ref().map_or(-1, |header| header.revision));
         if message.compact_revision != 0 {
             self.live.remove(&id);
             self.compacted.insert(id);
+            self.fact(id, Fact::Compacted);
             // At what time the past was looked for shows in the header.
-            self.note(id, &format!("{:?}", WatchResponse { header: None, ..message.clone() }));
+            self.note(id, Said::Message(WatchResponse { header: None, ..message.clone() }));
             self.ask_in_place(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: id }));
+        } else if message.created && message.canceled {
+            // Its id is that of no watcher, though a client may have chosen it for one.
+            self.note(NOBODY, Said::Message(message.clone()));
         } else if message.created {
             self.compacted.remove(&id);
-            self.note(id, &format!("{message:?}"));
-            let said = self.said.entry(id).or_default();
-            (said.last, said.fragment) = (0, false);
+            self.note(id, Said::Message(message.clone()));
+            let told = self.said.entry(id).or_default();
+            (told.last, told.fragments) = (0, Vec::new());
         } else if message.canceled && self.live.remove(&id).is_some() {
-            self.note(id, &format!("{message:?}"));
+            self.note(id, Said::Message(message.clone()));
         } else if message.canceled && self.compacted.remove(&id) {
             // The one asked for above; only etcd gives it.
         } else if message.canceled {
-            self.note(id, &format!("canceled but unknown: {message:?}"));
+            self.note(id, Said::Wrong(format!("canceled but unknown: {message:?}")));
         } else if is_progress(message) {
             self.progress = self.progress.max(revision);
         }
-        self.events(message, revision);
+        self.events(message, revision, len);
     }
 
-    fn events(&mut self, message: &WatchResponse, revision: i64) {
+    fn events(&mut self, message: &WatchResponse, revision: i64, len: usize) {
         let (Some(first), Some(last)) = (message.events.first(), message.events.last()) else { return };
-        let of = |event: &jine::pb::mvccpb::Event| event.kv.as_ref().map_or(0, |kv| kv.mod_revision);
-        let (first, last) = (of(first), of(last));
-        let said = self.said.entry(message.watch_id).or_default();
-        if first <= said.last && !said.fragment {
-            said.text.push_str("a revision is split or comes again\n");
+        let (id, first, last) = (message.watch_id, mod_revision(first), mod_revision(last));
+        let told = self.said.entry(id).or_default();
+        let in_pieces = !told.fragments.is_empty();
+        if first <= told.last && !in_pieces {
+            told.all.push(Said::Wrong("a revision is split or comes again".into()));
         }
         if revision < last {
-            said.text.push_str("a header before its events\n");
+            told.all.push(Said::Wrong("a header before its events".into()));
         }
-        (said.last, said.fragment) = (last, message.fragment);
+        if message.fragment || in_pieces {
+            told.first = if in_pieces { told.first } else { first };
+            told.fragments.push(message.events.len());
+        }
+        let takes_fragments = self.watchers.get(&id).is_some_and(|watcher| watcher.request.fragment);
+        if takes_fragments && len >= FRAGMENT_BELOW && message.events.len() > 1 {
+            told.all.push(Said::Wrong("too large for a fragment".into()));
+        }
+        if message.fragment && !takes_fragments {
+            told.all.push(Said::Wrong("a fragment that nobody asked for".into()));
+        }
+        told.last = last;
         for event in &message.events {
             let mut event = event.clone();
             for kv in event.kv.iter_mut().chain(event.prev_kv.iter_mut()) {
                 name_lease(&mut kv.lease);
             }
-            let _ = writeln!(said.text, "{event:?}");
+            told.all.push(Said::Event(event));
+        }
+        if !message.fragment && in_pieces {
+            let fragments = std::mem::take(&mut told.fragments);
+            // How many revisions come in one message is not promised.
+            if told.first == last {
+                told.all.push(Said::Fragments(fragments));
+            }
+            self.fact(id, Fact::Fragments);
+        }
+        self.facts(message);
+    }
+
+    fn facts(&mut self, message: &WatchResponse) {
+        for event in &message.events {
+            let put = event.r#type == EventType::Put as i32;
+            self.fact(message.watch_id, if put { Fact::Put } else { Fact::Delete });
+            self.fact(message.watch_id, if event.prev_kv.is_some() { Fact::PrevKv } else { Fact::NoPrevKv });
+        }
+    }
+
+    fn fact(&mut self, id: i64, fact: Fact) {
+        if let Some(watcher) = self.watchers.get_mut(&id) {
+            watcher.facts.insert(fact);
         }
     }
 
@@ -250,8 +352,21 @@ impl Watching {
         }
     }
 
-    fn note(&mut self, id: i64, text: &str) {
-        let _ = writeln!(self.said.entry(id).or_default().text, "{text}");
+    fn note(&mut self, id: i64, said: Said) {
+        self.said.entry(id).or_default().all.push(said);
+    }
+}
+
+fn mod_revision(event: &Event) -> i64 {
+    event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
+}
+
+fn how_created(created: &WatchResponse) -> Fact {
+    match (created.canceled, created.cancel_reason.as_str()) {
+        (false, _) => Fact::Created,
+        (true, "mvcc: watcher range is empty") => Fact::RangeEmpty,
+        (true, "mvcc: duplicate watch ID provided on the WatchStream") => Fact::IdTaken,
+        (true, _) => Fact::BelowZero,
     }
 }
 

@@ -16,9 +16,18 @@ pub(crate) struct Jine {
     logged: Option<JoinHandle<()>>,
 }
 
+/// The program that is tested.
+pub(crate) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_jine"))
+}
+
 /// The program with nothing of the environment's configuration.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jine"));
+    command_of(program())
+}
+
+fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("JINE_") {
             command.env_remove(name);
@@ -29,7 +38,12 @@ pub(crate) fn command() -> Command {
 
 /// With a nats-server of its own, on ports that the system picks.
 pub(crate) fn embedded(data: &Path) -> Command {
-    let mut command = command();
+    embedded_of(program(), data)
+}
+
+/// The same of another build.
+pub(crate) fn embedded_of(program: &Path, data: &Path) -> Command {
+    let mut command = command_of(program);
     command.arg("--data-dir").arg(data).arg("--nats-server").arg(tool("nats-server"));
     command.args(["--listen-address", "127.0.0.1:0", "--metrics-bind-address", "0"]);
     command

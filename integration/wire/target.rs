@@ -1,6 +1,7 @@
 //! What a behaviour is asked of: a server of its own, with an empty store.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -12,8 +13,17 @@ use crate::support::{jine, tool};
 pub(crate) struct Target {
     endpoint: String,
     process: Process,
+    command: Command,
+    ready: Ready,
     _data: TempDir,
 }
+
+/// The line of its log that says that it serves, and what stands before the address there.
+#[derive(Clone, Copy)]
+struct Ready(&'static str, &'static str);
+
+const JINE: Ready = Ready("serving etcd clients", "address=");
+const ETCD: Ready = Ready("serving client traffic insecurely", "\"address\":\"");
 
 /// Killed when dropped.
 struct Process(Child);
@@ -50,7 +60,7 @@ impl Target {
         jine.arg("--data-dir").arg(data.path()).arg("--nats-server").arg(tool("nats-server"));
         jine.args(["--metrics-bind-address", "0", "--watch-progress-notify-interval", "200ms"]);
         arguments(&mut jine);
-        start(jine, data, "serving etcd clients", "address=")
+        Target::start(jine, data, JINE)
     }
 
     /// With whatever flags.
@@ -62,19 +72,27 @@ impl Target {
             etcd.args([flag, "http://127.0.0.1:0"]);
         }
         etcd.args(flags);
-        start(etcd, data, "serving client traffic insecurely", "\"address\":\"")
+        Target::start(etcd, data, ETCD)
     }
 
-    /// With its own defaults.
-    pub(crate) fn plain_etcd() -> Target {
-        Target::etcd_with(&[])
-    }
-
-    /// With its own defaults.
-    pub(crate) fn plain_jine() -> Target {
+    /// A jine of whatever program, with its own defaults but for these flags.
+    pub(crate) fn plain_jine(program: &Path, flags: &[&str]) -> Target {
         let data = folder();
-        let jine = jine::embedded(data.path());
-        start(jine, data, "serving etcd clients", "address=")
+        let mut jine = jine::embedded_of(program, data.path());
+        jine.args(flags);
+        Target::start(jine, data, JINE)
+    }
+
+    fn start(mut command: Command, data: TempDir, ready: Ready) -> Target {
+        let (process, endpoint) = start(&mut command, ready);
+        Target { endpoint, process, command, ready, _data: data }
+    }
+
+    /// Kills it with SIGKILL and starts it again on its data; it listens elsewhere then.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+        (self.process, self.endpoint) = start(&mut self.command, self.ready);
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -95,16 +113,16 @@ fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Runs a server until it logs a line with `ready`; the address stands behind `before` in it.
-fn start(mut command: Command, data: TempDir, ready: &str, before: &str) -> Target {
+/// Runs a server until it logs that it serves; returns its address with it.
+fn start(command: &mut Command, ready: Ready) -> (Process, String) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let process = Process(child);
     let mut log = String::new();
     let endpoint = loop {
         let Some(Ok(line)) = lines.next() else { panic!("{command:?} has ended:\n{log}") };
-        if line.contains(ready) {
-            let address = line.split_once(before).unwrap_or_else(|| panic!("no address in {line}")).1;
+        if line.contains(ready.0) {
+            let address = line.split_once(ready.1).unwrap_or_else(|| panic!("no address in {line}")).1;
             break address.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
         }
         log.push_str(&line);
@@ -116,7 +134,7 @@ fn start(mut command: Command, data: TempDir, ready: &str, before: &str) -> Targ
             eprintln!("{line}");
         }
     });
-    Target { endpoint, process, _data: data }
+    (process, endpoint)
 }
 
 /// Makes a test of each function for each target.

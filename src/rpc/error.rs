@@ -21,7 +21,6 @@ pub(super) enum Error {
     RequestTooLarge,
     /// Above what the transport takes at all, in bytes: the message, the limit.
     MessageTooLarge(u64, usize),
-    LeaseTtlTooLarge,
     RootUserMissing,
     AuthNotEnabled,
     StreamedSortOrder,
@@ -76,7 +75,6 @@ fn code_and_text(error: &Error) -> (Code, &'static str) {
         Error::InvalidSortOption => (InvalidArgument, "etcdserver: invalid sort option"),
         Error::RequestTooLarge => (InvalidArgument, "etcdserver: request is too large"),
         Error::MessageTooLarge(..) => (ResourceExhausted, "grpc: received message larger than max"),
-        Error::LeaseTtlTooLarge => (OutOfRange, "etcdserver: too large lease TTL"),
         Error::RootUserMissing => (FailedPrecondition, "etcdserver: root user does not exist"),
         Error::AuthNotEnabled => (FailedPrecondition, "etcdserver: authentication is not enabled"),
         Error::StreamedSortOrder => (Unimplemented, "RangeStream does not support custom sort orders"),
@@ -121,6 +119,7 @@ fn of_state(error: &state::Error) -> (Code, &'static str) {
         KeyNotFound => (InvalidArgument, "etcdserver: key not found"),
         LeaseNotFound => (NotFound, "etcdserver: requested lease not found"),
         LeaseExists => (FailedPrecondition, "etcdserver: lease already exists"),
+        LeaseTtlTooLarge => (OutOfRange, "etcdserver: too large lease TTL"),
         // The store plans again by itself; should it ever get here, trying again is right.
         Unsettled => (Unavailable, "etcdserver: leader changed"),
     }

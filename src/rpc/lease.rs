@@ -6,7 +6,6 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Answer, Call};
-use super::validate;
 use crate::pb::etcdserverpb::lease_server::Lease;
 use crate::pb::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
@@ -25,7 +24,6 @@ pub(super) struct LeaseService {
 impl Lease for LeaseService {
     async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Answer<LeaseGrantResponse> {
         let request = request.into_inner();
-        validate::lease_ttl(request.ttl)?;
         let granted = self.call.store.lease_grant(LeaseId(request.id), request.ttl).await?;
         Ok(Response::new(LeaseGrantResponse {
             header: self.call.header_at(granted.revision),

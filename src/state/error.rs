@@ -15,6 +15,9 @@ pub enum Error {
     LeaseNotFound,
     #[error("lease already exists")]
     LeaseExists,
+    /// Longer than is granted, which is 9,000,000,000 seconds.
+    #[error("too large lease TTL")]
+    LeaseTtlTooLarge,
     /// The answer depends on entries that are planned but not yet in the log: plan again when they are.
     #[error("depends on entries that are not in the log yet")]
     Unsettled,

@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Op};
 use super::error::Error;
+use super::lease::MAX_LEASE_TTL;
 use super::request::{Alarm, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, Request, Response};
 use super::revision::{LeaseId, Revision};
 use super::view::{Layer, View};
@@ -151,6 +152,9 @@ impl<'a> Planner<'a> {
     }
 
     fn lease_grant(&mut self, id: LeaseId, ttl: i64) -> Result<Response, Error> {
+        if ttl > MAX_LEASE_TTL {
+            return Err(Error::LeaseTtlTooLarge);
+        }
         if self.before.lease(id).is_some() {
             return Err(Error::LeaseExists);
         }

@@ -1,0 +1,41 @@
+//! Watchers.
+
+use bytes::Bytes;
+use jine::pb::etcdserverpb::WatchCreateRequest;
+
+use super::{Make, OUT_OF_RANGE};
+use crate::oracle::program::at;
+
+impl Make {
+    pub(super) fn watch(&mut self) -> WatchCreateRequest {
+        let (key, range_end) = self.key_and_end();
+        let filters = match self.rng.below(12) {
+            0..2 => vec![0],
+            2..4 => vec![1],
+            4 => vec![0, 1],
+            5 => vec![OUT_OF_RANGE],
+            _ => Vec::new(),
+        };
+        let start_revision = match self.rng.below(12) {
+            0..5 => 0,
+            5..9 => at(self.rng.within(0, 10)),
+            9 => at(self.rng.within(10, 60)),
+            10 => self.rng.pick(&[1, 1, at(-1)]),
+            _ => self.rng.pick(&[-1, i64::MIN]),
+        };
+        WatchCreateRequest {
+            key: if self.rng.one_in(20) { Bytes::new() } else { key },
+            range_end,
+            start_revision,
+            progress_notify: self.rng.one_in(4),
+            filters,
+            prev_kv: self.rng.one_in(2),
+            watch_id: match self.rng.below(3) {
+                0 => self.rng.within(1, 6),
+                1 if self.rng.one_in(2) => self.rng.within(-2, -1),
+                _ => 0,
+            },
+            fragment: self.rng.one_in(4),
+        }
+    }
+}
