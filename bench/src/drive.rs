@@ -11,7 +11,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::h2::{Connection, Event, Kind};
-use crate::pb;
 
 const READ: usize = 256 * 1024;
 
@@ -34,6 +33,8 @@ pub trait Work {
 /// What is counted while it is on.
 #[derive(Debug, Default)]
 pub struct Meter {
+    /// The load is on its way: what it needs is there.
+    pub ready: bool,
     pub on: bool,
     pub stop: bool,
     pub units: u64,
@@ -43,7 +44,8 @@ pub struct Meter {
 
 impl Meter {
     pub fn record(&mut self, took: Duration, units: u64) {
-        if self.on {
+        // What is not counted is not timed either.
+        if self.on && units > 0 {
             self.units += units;
             self.latencies.push(took.as_micros().min(u32::MAX.into()) as u32);
         }
@@ -63,6 +65,7 @@ pub async fn drive<W: Work + 'static>(
     work: &Shared<W>,
     meter: &Shared<Meter>,
 ) -> io::Result<()> {
+    meter.borrow_mut().ready = true;
     let connections = clients.min(CONNECTIONS);
     let mut tasks = JoinSet::new();
     for n in 0..connections {
@@ -177,37 +180,5 @@ impl Wire {
     pub async fn exchange(&mut self) -> io::Result<()> {
         self.write().await?;
         self.read().await
-    }
-}
-
-/// Puts keys `PREFIX00000000` … with values of a size.
-pub async fn populate(address: SocketAddr, prefix: &str, count: usize, size: usize) -> io::Result<()> {
-    let work = shared(Populate { prefix: prefix.to_owned(), next: 0, count, value: vec![b'v'; size] });
-    drive(address, 64.min(count), &work, &shared(Meter::default())).await
-}
-
-pub fn numbered(prefix: &str, number: usize) -> String {
-    format!("{prefix}{number:08}")
-}
-
-struct Populate {
-    prefix: String,
-    next: usize,
-    count: usize,
-    value: Vec<u8>,
-}
-
-impl Work for Populate {
-    fn next(&mut self, _client: usize, message: &mut Vec<u8>) -> Option<&'static str> {
-        if self.next == self.count {
-            return None;
-        }
-        pb::put(message, numbered(&self.prefix, self.next).as_bytes(), &self.value, 0);
-        self.next += 1;
-        Some(pb::PUT)
-    }
-
-    fn answered(&mut self, _client: usize, _head: &[u8], _len: usize) -> Result<u64, String> {
-        Ok(1)
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::scenario::{self, Scenario, Times};
-use crate::targets::{Kind, Target};
+use crate::round::Times;
+use crate::scenario::{self, Scenario};
+use crate::targets::{self, Kind, Target};
 
 pub struct Options {
     pub targets: Vec<Target>,
@@ -14,12 +15,19 @@ pub struct Options {
     pub times: Times,
     pub report: Option<PathBuf>,
     pub report_only: bool,
+    /// Whether what an unfinished run has measured is thrown away.
+    pub anew: bool,
+    pub list: bool,
+    tiny: bool,
     quick: bool,
     only: Vec<String>,
 }
 
-pub const USAGE: &str = "jine-bench [--quick] [--only SCENARIO,…] [--rounds N] [--seconds N] [--report FILE] [--report-only] \
-    --directory DIR --nats-server FILE [--jine [NAME=]FILE]… [--etcd [NAME=]FILE]… [--raw]";
+pub const USAGE: &str = "jine-bench [--quick | --tiny] [--only SCENARIO,…] [--rounds N] [--seconds N] [--report FILE] [--report-only] \
+    [--anew] [--list] --directory DIR --nats-server FILE [--jine [NAME=]FILE]… [--external JINE] [--etcd [NAME=]FILE]… [--kine FILE] [--raw]";
+
+/// By how much `--tiny` divides what is stored.
+const TINY: usize = 100;
 
 impl Options {
     pub fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -28,9 +36,12 @@ impl Options {
             nats_server: PathBuf::from("nats-server"),
             directory: PathBuf::new(),
             rounds: 3,
-            times: Times { warm: Duration::from_millis(500), measured: Duration::from_secs(3) },
+            times: Times { warm: Duration::from_millis(500), measured: Duration::from_millis(2500) },
             report: None,
             report_only: false,
+            anew: false,
+            list: false,
+            tiny: false,
             quick: false,
             only: Vec::new(),
         };
@@ -39,10 +50,13 @@ impl Options {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value; {USAGE}"));
             match argument.as_str() {
                 "--quick" => options.quick = true,
+                "--tiny" => options.tiny(),
                 "--report-only" => options.report_only = true,
-                "--raw" => {
-                    options.targets.push(Target { name: "raw".into(), kind: Kind::Raw, program: PathBuf::new() })
-                }
+                "--anew" => options.anew = true,
+                "--list" => options.list = true,
+                "--raw" => options.add("", |kind| kind == Kind::Raw),
+                "--external" => options.add(&value()?, |kind| matches!(kind, Kind::External { .. })),
+                "--kine" => options.add(&value()?, |kind| matches!(kind, Kind::KineNats | Kind::KineSqlite)),
                 "--jine" => options.targets.push(target(&value()?, "jine", Kind::Jine)),
                 "--etcd" => options.targets.push(target(&value()?, "etcd", Kind::Etcd)),
                 "--nats-server" => options.nats_server = value()?.into(),
@@ -63,11 +77,45 @@ impl Options {
         Ok(options)
     }
 
-    pub fn scenarios(&self) -> impl Iterator<Item = &'static Scenario> {
-        scenario::ALL.iter().filter(|scenario| match self.only.as_slice() {
+    /// Everything once and briefly, to see that it works; the figures mean nothing.
+    fn tiny(&mut self) {
+        self.tiny = true;
+        self.rounds = 1;
+        self.times = Times { warm: Duration::from_millis(10), measured: Duration::from_millis(100) };
+    }
+
+    pub fn is_tiny(&self) -> bool {
+        self.tiny
+    }
+
+    fn add(&mut self, program: &str, which: impl Fn(Kind) -> bool) {
+        let all = targets::ALL.iter().filter(|(_, kind, _)| which(*kind));
+        self.targets.extend(all.map(|(name, kind, _)| Target {
+            name: (*name).to_owned(),
+            kind: *kind,
+            program: program.into(),
+        }));
+    }
+
+    pub fn scenarios(&self) -> Vec<Scenario> {
+        let chosen = |scenario: &Scenario| match self.only.as_slice() {
             [] => scenario.quick || !self.quick,
-            only => only.iter().any(|name| scenario.name == name),
-        })
+            only => only.contains(&scenario.name),
+        };
+        let scenarios = scenario::all().into_iter().filter(chosen);
+        if self.tiny { scenarios.map(|scenario| scenario.scaled(TINY)).collect() } else { scenarios.collect() }
+    }
+
+    /// What has to be the same for a run to be gone on with; the programs too.
+    pub fn settings(&self) -> String {
+        let mut settings =
+            format!("{} {:?} {} {} {}", self.rounds, self.times, self.quick, self.tiny, self.only.join(","));
+        for target in &self.targets {
+            let meta = std::fs::metadata(&target.program).ok();
+            let modified = meta.as_ref().and_then(|meta| meta.modified().ok());
+            settings += &format!(" {} {:?} {modified:?}", target.name, meta.map(|meta| meta.len()));
+        }
+        settings
     }
 
     /// One round a line, in JSON.

@@ -5,6 +5,8 @@
 pub const PUT: &str = "/etcdserverpb.KV/Put";
 pub const RANGE: &str = "/etcdserverpb.KV/Range";
 pub const TXN: &str = "/etcdserverpb.KV/Txn";
+pub const RANGE_STREAM: &str = "/etcdserverpb.KV/RangeStream";
+pub const COMPACT: &str = "/etcdserverpb.KV/Compact";
 pub const WATCH: &str = "/etcdserverpb.Watch/Watch";
 pub const LEASE_GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 pub const LEASE_REVOKE: &str = "/etcdserverpb.Lease/LeaseRevoke";
@@ -47,6 +49,8 @@ pub fn put(out: &mut Vec<u8>, key: &[u8], value: &[u8], lease: i64) {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Range {
     pub limit: i64,
+    /// 0: the current one.
+    pub revision: i64,
     pub serializable: bool,
     pub count_only: bool,
 }
@@ -55,11 +59,13 @@ pub fn range(out: &mut Vec<u8>, key: &[u8], end: &[u8], how: Range) {
     bytes(out, 1, key);
     bytes(out, 2, end);
     number(out, 3, how.limit);
+    number(out, 4, how.revision);
     number(out, 7, how.serializable.into());
     number(out, 9, how.count_only.into());
 }
 
-/// Puts the key if `mod_revision` is what it has (0: if it does not exist), else reads it: as kube-apiserver writes.
+/// Puts the key if `mod_revision` is what it has (0: if it does not exist), and reads one that has another: as kube-apiserver
+/// creates and updates.
 pub fn put_if(out: &mut Vec<u8>, key: &[u8], mod_revision: i64, value: &[u8]) {
     message(out, 1, |compare| {
         number(compare, 2, 2);
@@ -68,7 +74,9 @@ pub fn put_if(out: &mut Vec<u8>, key: &[u8], mod_revision: i64, value: &[u8]) {
         varint(compare, mod_revision as u64);
     });
     message(out, 2, |op| message(op, 2, |request| put(request, key, value, 0)));
-    message(out, 3, |op| message(op, 1, |request| bytes(request, 1, key)));
+    if mod_revision != 0 {
+        message(out, 3, |op| message(op, 1, |request| bytes(request, 1, key)));
+    }
 }
 
 pub fn watch(out: &mut Vec<u8>, key: &[u8], end: &[u8]) {
@@ -78,6 +86,15 @@ pub fn watch(out: &mut Vec<u8>, key: &[u8], end: &[u8]) {
         // As kube-apiserver asks for.
         number(create, 6, 1);
     });
+}
+
+/// Asks how far a stream of watches is.
+pub fn watch_progress(out: &mut Vec<u8>) {
+    message(out, 3, |_| {});
+}
+
+pub fn compact(out: &mut Vec<u8>, revision: i64) {
+    number(out, 1, revision);
 }
 
 pub fn lease_grant(out: &mut Vec<u8>, ttl: i64) {
@@ -153,12 +170,17 @@ pub fn revision(answer: &[u8]) -> i64 {
     bytes_in(answer, 1).map_or(0, |header| number_in(header, 3))
 }
 
-/// The values of the keys that the events of a watch response are about.
-pub fn event_values(response: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The events of a watch response: whether it is a deletion, and the key-value pair.
+pub fn events(response: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
     Fields(response).filter_map(|(field, value)| match value {
-        Value::Bytes(event) if field == 11 => bytes_in(bytes_in(event, 2)?, 5),
+        Value::Bytes(event) if field == 11 => Some((number_in(event, 1) == 1, bytes_in(event, 2)?)),
         _ => None,
     })
+}
+
+/// The values of the keys that the events of a watch response are about.
+pub fn event_values(response: &[u8]) -> impl Iterator<Item = &[u8]> {
+    events(response).filter_map(|(_, kv)| bytes_in(kv, 5))
 }
 
 #[cfg(test)]

@@ -13,6 +13,24 @@ pub struct Usage {
     pub cpu_seconds: f64,
     pub rss_bytes: u64,
     pub peak_rss_bytes: u64,
+    /// What went to the disk, or is on its way there.
+    pub written_bytes: u64,
+}
+
+impl Usage {
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+            rss_bytes: self.rss_bytes + other.rss_bytes,
+            peak_rss_bytes: self.peak_rss_bytes + other.peak_rss_bytes,
+            written_bytes: self.written_bytes + other.written_bytes,
+        }
+    }
+}
+
+/// Of one process alone.
+pub fn rss(pid: u32) -> u64 {
+    status(pid, "VmRSS:")
 }
 
 pub fn usage(pid: u32) -> Usage {
@@ -22,6 +40,7 @@ pub fn usage(pid: u32) -> Usage {
         sum.cpu_seconds += cpu;
         sum.rss_bytes += status(pid, "VmRSS:");
         sum.peak_rss_bytes += status(pid, "VmHWM:");
+        sum.written_bytes += written(pid);
     }
     sum
 }
@@ -44,6 +63,12 @@ fn stat(pid: u32) -> Option<(f64, u32)> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |n: usize| fields.get(n)?.parse::<f64>().ok();
     Some(((ticks(11)? + ticks(12)?) / TICKS, fields.get(1)?.parse().ok()?))
+}
+
+fn written(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|line| line.parse().ok()).unwrap_or_default()
 }
 
 fn status(pid: u32, field: &str) -> u64 {

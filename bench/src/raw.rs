@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::drive::{Meter, Shared};
-use crate::targets::Server;
+use crate::server::Server;
 
 const STREAM: &str = "KV_raw";
 const INBOX: &str = "_INBOX.raw";
@@ -50,6 +50,7 @@ impl Raw {
     pub async fn run(&mut self, count: usize, size: usize, meter: &Shared<Meter>) -> io::Result<()> {
         let value = vec![b'v'; size];
         let mut out = Vec::new();
+        meter.borrow_mut().ready = true;
         while !meter.borrow().stop {
             out.clear();
             self.next += 1;

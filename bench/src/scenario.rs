@@ -1,266 +1,292 @@
 //! What is measured, in which order.
 
-use std::collections::HashMap;
-use std::io;
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
-
-use crate::drive::{Meter, Shared, Work, drive, populate, shared};
-use crate::fanout::Fanout;
-use crate::pb;
-use crate::raw::Raw;
-use crate::targets::{Kind, Server};
-use crate::work::{Gets, Grants, KeepAlives, Leases, Lists, Writes};
+use crate::stored::Store;
+use crate::targets::Kind;
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    pub name: &'static str,
-    pub title: &'static str,
+    pub name: String,
+    /// Scenarios in a row with the same group share servers and what is stored in them; every group begins with empty ones.
+    pub group: String,
+    pub title: String,
     /// What is counted.
     pub unit: &'static str,
     pub clients: usize,
     pub load: Load,
+    pub reach: Reach,
     /// Whether `--quick` has it.
     pub quick: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Load {
-    Create { size: usize },
-    Update { size: usize },
-    Get { serializable: bool },
-    List { keys: usize, count_only: bool },
-    Fanout { watchers: usize },
+    /// Of new keys.
+    Create {
+        size: usize,
+    },
+    /// Of a few keys for each client.
+    Update {
+        size: usize,
+    },
+    /// The same while somebody compacts every second.
+    UpdateCompacting {
+        size: usize,
+    },
+    /// Of keys all over a store.
+    Rewrite {
+        store: Store,
+    },
+    Get {
+        store: Store,
+        serializable: bool,
+    },
+    List {
+        store: Store,
+        how: Listing,
+    },
+    /// Watchers of a prefix, or of a key each.
+    Fanout {
+        watchers: usize,
+        single: bool,
+    },
+    /// Progress requests of streams, while others write.
+    Progress {
+        writers: usize,
+    },
     Lease,
     KeepAlive,
+    Expiry {
+        leases: usize,
+    },
+    Mix,
+    /// Stopped and started again on what is stored.
+    Restart {
+        store: Store,
+    },
+    /// Nobody is connected.
+    Idle {
+        seconds: u64,
+    },
 }
 
-const fn scenario(
-    name: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    clients: usize,
-    load: Load,
-    quick: bool,
-) -> Scenario {
-    Scenario { name, title, unit, clients, load, quick }
+#[derive(Clone, Copy, Debug)]
+pub enum Listing {
+    /// The whole store in one answer.
+    Whole,
+    /// So many keys, always the same.
+    First(usize),
+    /// The whole store, so many keys at a time.
+    Pages(usize),
+    /// The whole store in a stream of answers.
+    Stream,
+    Count,
+}
+
+/// Which targets a scenario is run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    All,
+    /// All but clusters and kine.
+    Single,
+    /// jine on its own and on an external nats-server, and etcd.
+    Three,
+    /// jine on its own nats-server, and etcd.
+    Two,
 }
 
 const KIB: usize = 1024;
-
-pub const ALL: &[Scenario] = &[
-    scenario("create-1", "create, 1 KiB, 1 client", "writes", 1, Load::Create { size: KIB }, true),
-    scenario("update-1", "update, 1 KiB, 1 client", "writes", 1, Load::Update { size: KIB }, false),
-    scenario("create-16", "create, 1 KiB, 16 clients", "writes", 16, Load::Create { size: KIB }, false),
-    scenario("create-64", "create, 1 KiB, 64 clients", "writes", 64, Load::Create { size: KIB }, false),
-    scenario("update-64", "update, 1 KiB, 64 clients", "writes", 64, Load::Update { size: KIB }, true),
-    scenario("update-64-100", "update, 100 B, 64 clients", "writes", 64, Load::Update { size: 100 }, false),
-    scenario("update-64-10k", "update, 10 KiB, 64 clients", "writes", 64, Load::Update { size: 10 * KIB }, false),
-    scenario("update-64-100k", "update, 100 KiB, 64 clients", "writes", 64, Load::Update { size: 100 * KIB }, false),
-    scenario("create-256", "create, 1 KiB, 256 clients", "writes", 256, Load::Create { size: KIB }, true),
-    scenario("update-256", "update, 1 KiB, 256 clients", "writes", 256, Load::Update { size: KIB }, false),
-    scenario("create-1000", "create, 1 KiB, 1000 clients", "writes", 1000, Load::Create { size: KIB }, false),
-    scenario("update-1000", "update, 1 KiB, 1000 clients", "writes", 1000, Load::Update { size: KIB }, true),
-    scenario("get-64", "linearizable get, 1 KiB, 64 clients", "reads", 64, Load::Get { serializable: false }, true),
-    scenario("get-1", "linearizable get, 1 KiB, 1 client", "reads", 1, Load::Get { serializable: false }, false),
-    scenario(
-        "get-64-stale",
-        "serializable get, 1 KiB, 64 clients",
-        "reads",
-        64,
-        Load::Get { serializable: true },
-        false,
-    ),
-    scenario(
-        "list-500",
-        "list 500 keys of 1 KiB, 8 clients",
-        "keys",
-        8,
-        Load::List { keys: 500, count_only: false },
-        true,
-    ),
-    scenario("count-500", "count 500 keys, 8 clients", "counts", 8, Load::List { keys: 500, count_only: true }, false),
-    scenario("watch-1", "1 watcher of a prefix, 16 writers", "events", 16, Load::Fanout { watchers: 1 }, false),
-    scenario("watch-100", "100 watchers of a prefix, 16 writers", "events", 16, Load::Fanout { watchers: 100 }, true),
-    scenario(
-        "watch-1000",
-        "1000 watchers of a prefix, 16 writers",
-        "events",
-        16,
-        Load::Fanout { watchers: 1000 },
-        false,
-    ),
-    scenario("lease-64", "lease grant and revoke, 64 clients", "calls", 64, Load::Lease, true),
-    scenario("keepalive-64", "lease keepalive, 64 streams", "keepalives", 64, Load::KeepAlive, false),
-];
-
-/// One round of one scenario on one target.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Round {
-    pub scenario: String,
-    pub target: String,
-    pub round: usize,
-    pub seconds: f64,
-    pub units: u64,
-    /// Microseconds.
-    pub p50: u32,
-    pub p99: u32,
-    pub p999: u32,
-    pub cpu_seconds: f64,
-    pub rss_bytes: u64,
-    pub peak_rss_bytes: u64,
-    pub disk_bytes: u64,
-}
-
-/// How long a round warms up and is measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    pub warm: Duration,
-    pub measured: Duration,
-}
-
-/// What is kept of a target from round to round.
-#[derive(Default)]
-pub struct Memory {
-    writes: HashMap<&'static str, Shared<Writes>>,
-    populated: Vec<String>,
-    raw: Option<Raw>,
-}
-
-const GETS: usize = 4000;
+/// What clients get and list.
+const SMALL: Store = Store::of(4000, KIB);
+const MIDDLE: Store = Store::of(10_000, KIB);
+const LISTED: Store = Store::of(500, KIB);
 
 impl Scenario {
+    fn new(
+        name: impl Into<String>,
+        title: impl Into<String>,
+        unit: &'static str,
+        clients: usize,
+        load: Load,
+    ) -> Scenario {
+        let name = name.into();
+        let (group, title) = (name.clone(), title.into());
+        Scenario { name, group, title, unit, clients, load, reach: Reach::Single, quick: false }
+    }
+
+    fn group(self, group: impl Into<String>) -> Scenario {
+        Scenario { group: group.into(), ..self }
+    }
+
+    fn reach(self, reach: Reach) -> Scenario {
+        Scenario { reach, ..self }
+    }
+
+    fn quick(self) -> Scenario {
+        Scenario { quick: true, ..self }
+    }
+
     pub fn applies(&self, kind: Kind) -> bool {
-        kind != Kind::Raw || matches!(self.load, Load::Create { .. } | Load::Update { .. })
-    }
-
-    /// Must be in a `LocalSet`.
-    pub async fn run(
-        &self,
-        server: &Server,
-        memory: &mut Memory,
-        round: usize,
-        times: Times,
-        staging: &Path,
-    ) -> io::Result<Round> {
-        let meter = shared(Meter::default());
-        let timing = tokio::task::spawn_local(time(meter.clone(), times, server.usage_of()));
-        self.load(server, memory, &meter, staging).await?;
-        let (seconds, cpu_seconds) = timing.await?;
-        let mut meter = meter.borrow_mut();
-        let usage = server.usage();
-        let [p50, p99, p999] = percentiles(&mut meter.latencies);
-        Ok(Round {
-            scenario: self.name.to_owned(),
-            target: server.target.name.clone(),
-            round,
-            seconds,
-            units: meter.units,
-            p50,
-            p99,
-            p999,
-            cpu_seconds,
-            rss_bytes: usage.rss_bytes,
-            peak_rss_bytes: usage.peak_rss_bytes,
-            disk_bytes: server.disk(),
-        })
-    }
-
-    /// What has to be there before the first round.
-    pub async fn prepare(&self, server: &Server, memory: &mut Memory) -> io::Result<()> {
-        let (prefix, keys) = match self.load {
-            Load::Get { .. } => ("/registry/get/".to_owned(), GETS),
-            Load::List { keys, .. } => (list_prefix(keys), keys),
-            _ => return Ok(()),
-        };
-        if !memory.populated.contains(&prefix) {
-            populate(server.address, &prefix, keys, KIB).await?;
-            memory.populated.push(prefix);
-        }
-        Ok(())
-    }
-
-    async fn load(
-        &self,
-        server: &Server,
-        memory: &mut Memory,
-        meter: &Shared<Meter>,
-        staging: &Path,
-    ) -> io::Result<()> {
-        let (address, clients) = (server.address, self.clients);
-        match self.load {
-            Load::Create { size } | Load::Update { size } if server.target.kind == Kind::Raw => {
-                if memory.raw.is_none() {
-                    memory.raw = Some(Raw::open(server, staging).await?);
-                }
-                match &mut memory.raw {
-                    Some(raw) => raw.run(clients, size, meter).await,
-                    None => Ok(()),
-                }
+        match kind {
+            Kind::Jine | Kind::Etcd => true,
+            Kind::External { replicas: 1, always } => {
+                matches!(self.reach, Reach::All | Reach::Single) || self.reach == Reach::Three && !always
             }
-            Load::Create { size } => {
-                let make = || shared(Writes::new(&format!("/registry/{}/", self.name), clients, size, true));
-                drive(address, clients, memory.writes.entry(self.name).or_insert_with(make), meter).await
-            }
-            Load::Update { size } => {
-                let make = || shared(Writes::new(&format!("/registry/{}/", self.name), clients, size, false));
-                drive(address, clients, memory.writes.entry(self.name).or_insert_with(make), meter).await
-            }
-            Load::Get { serializable } => {
-                let how = pb::Range { serializable, ..pb::Range::default() };
-                let work =
-                    Gets { prefix: "/registry/get/".to_owned(), keys: GETS, size: KIB, how, random: 88172645463325252 };
-                drive_new(address, clients, work, meter).await
-            }
-            Load::List { keys, count_only } => {
-                let how = pb::Range { count_only, ..pb::Range::default() };
-                drive_new(address, clients, Lists { prefix: list_prefix(keys), keys, size: KIB, how }, meter).await
-            }
-            Load::Fanout { watchers } => {
-                let prefix = format!("/registry/{}/", self.name);
-                Fanout { prefix, watchers, writers: clients, size: KIB }.run(address, meter).await
-            }
-            Load::Lease => drive_new(address, clients, Leases::new(clients), meter).await,
-            Load::KeepAlive => {
-                let grants = shared(Grants { granted: vec![0; clients] });
-                drive(address, clients, &grants, &shared(Meter::default())).await?;
-                let granted = grants.borrow().granted.clone();
-                drive_new(address, clients, KeepAlives::new(granted), meter).await
-            }
+            Kind::External { .. } | Kind::KineNats | Kind::KineSqlite => self.reach == Reach::All,
+            Kind::Raw => matches!(self.load, Load::Create { .. } | Load::Update { .. }),
         }
     }
+
+    /// A small one, to see that it works.
+    pub fn scaled(mut self, divisor: usize) -> Scenario {
+        let few = |number: usize, least: usize| (number / divisor).max(least.min(number));
+        let small = |store: Store| Store { keys: few(store.keys, 600), history: few(store.history, 100), ..store };
+        match &mut self.load {
+            Load::Create { .. } | Load::Update { .. } | Load::UpdateCompacting { .. } => {}
+            Load::Rewrite { store } | Load::Get { store, .. } | Load::List { store, .. } | Load::Restart { store } => {
+                *store = small(*store)
+            }
+            Load::Fanout { watchers, .. } => *watchers = few(*watchers, 32),
+            Load::Expiry { leases } => *leases = few(*leases, 100),
+            Load::Idle { seconds } => *seconds = 1,
+            Load::Progress { .. } | Load::Lease | Load::KeepAlive | Load::Mix => {}
+        }
+        self
+    }
 }
 
-fn list_prefix(keys: usize) -> String {
-    format!("/registry/list-{keys}/")
+pub fn all() -> Vec<Scenario> {
+    let mut all = writes();
+    all.extend(reads());
+    all.extend(watches_and_leases());
+    all.extend(mixed());
+    for (power, reach) in [(3, Reach::Three), (4, Reach::Three), (5, Reach::Three), (6, Reach::Two)] {
+        let store = Store::of(10usize.pow(power), KIB);
+        all.extend(over(store, &format!("keys-{}", store.keys), &format!("10^{power} keys"), reach));
+    }
+    for power in [4, 5, 6] {
+        let store = Store { history: 10usize.pow(power), ..Store::of(1000, KIB) };
+        let group = format!("history-{}", store.history);
+        all.extend(over(store, &group, &format!("1000 keys, a history of 10^{power}"), Reach::Two));
+    }
+    let k3s = Store::of(5000, 2 * KIB);
+    all.push(
+        Scenario::new("restart-k3s", "a small K3s: 5000 objects of 2 KiB", "starts", 1, Load::Restart { store: k3s })
+            .reach(Reach::Three),
+    );
+    for minutes in [1, 10] {
+        let title = format!("nobody connected for {minutes} minutes, 1000 keys stored");
+        let load = Load::Idle { seconds: 60 * minutes };
+        all.push(Scenario::new(format!("idle-{minutes}"), title, "", 0, load));
+    }
+    all
 }
 
-async fn drive_new<W: Work + 'static>(
-    address: std::net::SocketAddr,
-    clients: usize,
-    work: W,
-    meter: &Shared<Meter>,
-) -> io::Result<()> {
-    drive(address, clients, &shared(work), meter).await
+fn writes() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for clients in [1, 16, 64, 256, 1000] {
+        let word = if clients == 1 { "client" } else { "clients" };
+        for (name, load) in [("create", Load::Create { size: KIB }), ("update", Load::Update { size: KIB })] {
+            let title = format!("{name}, 1 KiB, {clients} {word}");
+            let scenario = Scenario::new(format!("{name}-{clients}"), title, "writes", clients, load);
+            all.push(match (name, clients) {
+                ("create", 1 | 256) | ("update", 64) => scenario.quick().reach(Reach::All),
+                ("update", 1000) => scenario.quick(),
+                _ => scenario,
+            });
+        }
+    }
+    for (size, text) in [(100, "100 B"), (10 * KIB, "10 KiB"), (100 * KIB, "100 KiB")] {
+        for (name, load) in [("create", Load::Create { size }), ("update", Load::Update { size })] {
+            let title = format!("{name}, {text}, 64 clients");
+            let name = format!("{name}-64-{}", text.replace(' ', ""));
+            all.push(Scenario::new(name, title, "writes", 64, load));
+        }
+    }
+    let load = Load::UpdateCompacting { size: KIB };
+    let title = "update, 1 KiB, 16 clients, compacted every second";
+    all.push(Scenario::new("update-16-compacting", title, "writes", 16, load));
+    all
 }
 
-/// Switches the meter on and off. Returns how long it was on, and the CPU seconds used meanwhile.
-async fn time(meter: Shared<Meter>, times: Times, cpu: impl Fn() -> f64) -> (f64, f64) {
-    tokio::time::sleep(times.warm).await;
-    let (began, before) = (Instant::now(), cpu());
-    meter.borrow_mut().on = true;
-    tokio::time::sleep(times.measured).await;
-    let mut meter = meter.borrow_mut();
-    (meter.on, meter.stop) = (false, true);
-    (began.elapsed().as_secs_f64(), cpu() - before)
+fn reads() -> Vec<Scenario> {
+    let get = |serializable| Load::Get { store: SMALL, serializable };
+    let new = Scenario::new;
+    vec![
+        new("get-1", "linearizable get, 1 KiB, 1 client", "reads", 1, get(false)),
+        new("get-64", "linearizable get, 1 KiB, 64 clients", "reads", 64, get(false)).quick().reach(Reach::All),
+        new("get-64-serializable", "serializable get, 1 KiB, 64 clients", "reads", 64, get(true)),
+        new(
+            "list-500",
+            "list 500 keys of 1 KiB, 8 clients",
+            "keys",
+            8,
+            Load::List { store: LISTED, how: Listing::Whole },
+        )
+        .quick()
+        .reach(Reach::All),
+        new(
+            "pages-10000",
+            "list 10,000 keys of 1 KiB in pages of 500, 8 clients",
+            "keys",
+            8,
+            Load::List { store: MIDDLE, how: Listing::Pages(500) },
+        ),
+        new(
+            "stream-10000",
+            "10,000 keys of 1 KiB by RangeStream, 4 clients",
+            "keys",
+            4,
+            Load::List { store: MIDDLE, how: Listing::Stream },
+        ),
+        new(
+            "count-10000",
+            "count 10,000 keys, 8 clients",
+            "counts",
+            8,
+            Load::List { store: MIDDLE, how: Listing::Count },
+        ),
+    ]
 }
 
-fn percentiles(latencies: &mut [u32]) -> [u32; 3] {
-    latencies.sort_unstable();
-    [0.5, 0.99, 0.999].map(|p| {
-        let at = (latencies.len() as f64 * p) as usize;
-        latencies.get(at.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
-    })
+fn watches_and_leases() -> Vec<Scenario> {
+    let prefix = |watchers| Load::Fanout { watchers, single: false };
+    let single = Load::Fanout { watchers: 10_000, single: true };
+    let new = Scenario::new;
+    vec![
+        new("watch-1", "1 watcher of a prefix, 16 writers", "events", 16, prefix(1)),
+        new("watch-100", "100 watchers of a prefix, 16 writers", "events", 16, prefix(100)).quick().reach(Reach::All),
+        new("watch-1000", "1000 watchers of a prefix, 16 writers", "events", 16, prefix(1000)),
+        new("watch-keys-10000", "10,000 watchers of a key each, 16 writers", "events", 16, single),
+        new(
+            "progress",
+            "progress requests on 4 streams, 64 writers besides",
+            "requests",
+            4,
+            Load::Progress { writers: 64 },
+        ),
+        new("lease-64", "lease grant and revoke, 64 clients", "calls", 64, Load::Lease).quick(),
+        new("keepalive-64", "lease keepalive, 64 streams", "keepalives", 64, Load::KeepAlive),
+        new("expiry-10000", "10,000 leases with a key each expire", "leases", 1, Load::Expiry { leases: 10_000 }),
+    ]
+}
+
+fn mixed() -> Vec<Scenario> {
+    let title = "what a kube-apiserver asks for, 32 clients, and 20 watchers that ask for progress";
+    vec![Scenario::new("mix-32", title, "calls", 32, Load::Mix)]
+}
+
+/// The same loads on stores that differ in what they hold already.
+fn over(store: Store, group: &str, text: &str, reach: Reach) -> Vec<Scenario> {
+    let all = [
+        ("restart", "ready after a restart", "starts", 1, Load::Restart { store }),
+        ("get", "linearizable get, 64 clients", "reads", 64, Load::Get { store, serializable: false }),
+        ("list", "list the first 500 keys, 8 clients", "keys", 8, Load::List { store, how: Listing::First(500) }),
+        ("update", "update, 64 clients", "writes", 64, Load::Rewrite { store }),
+    ];
+    let scenario = |(name, title, unit, clients, load): (&str, &str, &'static str, usize, Load)| {
+        Scenario::new(format!("{name}-{group}"), format!("{title}: {text}"), unit, clients, load)
+            .group(group)
+            .reach(reach)
+    };
+    all.into_iter().map(scenario).collect()
 }
