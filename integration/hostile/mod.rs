@@ -6,6 +6,7 @@ mod bucket;
 mod foreign;
 mod full;
 mod keys;
+mod neighbours;
 mod port;
 mod values;
 

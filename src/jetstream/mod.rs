@@ -3,6 +3,7 @@
 //! [`JetStream`] implements [`Log`] and [`Peers`]. It moves messages and tells what the server said; what counts is decided in
 //! `store`. docs/log-format.md describes what stands in the bucket.
 
+mod account;
 mod acks;
 mod advisory;
 mod api;
@@ -35,7 +36,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use follow::Follower;
-pub use options::{Credentials, Options, Secret, Tls};
+pub use options::{Credentials, Disk, Options, Secret, Tls};
 
 use crate::state::Sequence;
 use crate::store::log::{
@@ -59,6 +60,7 @@ type Ask = dyn Fn() -> Result<Options, String> + Send + Sync;
 struct Current {
     link: Arc<Link>,
     traits: Traits,
+    replicas: usize,
 }
 
 /// Connects, and creates or checks the bucket. One attempt.
@@ -85,7 +87,7 @@ async fn connect(options: Options, create: bool) -> Result<Current, LogError> {
     link.is_good();
     watching.begin(&link);
     let traits = traits(&link, found);
-    Ok(Current { link: Arc::new(link), traits })
+    Ok(Current { link: Arc::new(link), traits, replicas: found.replicas })
 }
 
 fn traits(link: &Link, found: Found) -> Traits {
@@ -136,6 +138,15 @@ impl Log for JetStream {
 
     async fn info(&self) -> Result<LogInfo, LogError> {
         read::info(&self.link()).await
+    }
+
+    async fn account_left(&self) -> Option<u64> {
+        let current = self.current();
+        account::left(&current.link, current.replicas).await
+    }
+
+    fn disk_left(&self) -> Option<u64> {
+        self.link().options.disk.left()
     }
 
     async fn follow(&self, from: Sequence) -> Result<Follower, LogError> {

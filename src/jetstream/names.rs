@@ -31,6 +31,11 @@ impl Names {
         }
     }
 
+    /// What the account may use, and uses.
+    pub(super) fn account_info(&self) -> String {
+        format!("{}.INFO", self.api)
+    }
+
     /// A subject of the JetStream API: `("STREAM.INFO")` → `$JS.API.STREAM.INFO.KV_<bucket>`.
     pub(super) fn of_stream(&self, what: &str) -> String {
         format!("{}.{what}.{}", self.api, self.stream)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bucket, the servers and how to be let in. `Debug` shows no secret.
@@ -20,6 +21,8 @@ pub struct Options {
     pub exclusive: bool,
     /// The server syncs to disk before it acknowledges (`sync_interval: always`). No client can find that out.
     pub synced: bool,
+    /// What is free where the server keeps the bucket.
+    pub disk: Disk,
     /// The connection's name in `nats server report connections`.
     pub name: String,
     /// The first token of reply subjects, where permissions ask for another than `_INBOX`.
@@ -46,6 +49,7 @@ impl Default for Options {
             domain: None,
             exclusive: false,
             synced: false,
+            disk: Disk::default(),
             name: "jine".into(),
             inbox_prefix: None,
             // etcd's own request timeout is 5 s plus twice the election timeout.
@@ -54,6 +58,22 @@ impl Default for Options {
             subscription_capacity: 256 * 1024,
             heartbeat: Duration::from_millis(700),
         }
+    }
+}
+
+/// Tells what is free on the server's disk, in bytes; only whoever runs the server itself can.
+#[derive(Clone, Default)]
+pub struct Disk(pub Option<Arc<dyn Fn() -> Option<u64> + Send + Sync>>);
+
+impl Disk {
+    pub(super) fn left(&self) -> Option<u64> {
+        self.0.as_ref().and_then(|left| left())
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.left())
     }
 }
 

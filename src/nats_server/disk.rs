@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-/// Kept free for the server's own bookkeeping and for whoever has to make room.
-const RESERVE: u64 = 64 << 20;
+/// Kept free by the server for its own bookkeeping. (jine stops earlier, so that there is room for what makes room.)
+const RESERVE: u64 = 16 << 20;
+
+/// Enough to begin anew after the disk was full.
+const ROOM: u64 = 64 << 20;
 
 /// In bytes. A disk whose size cannot be told gets no limit.
 pub(super) fn limit(dir: &Path) -> u64 {
@@ -22,7 +25,7 @@ pub(super) fn free(dir: &Path) -> Option<u64> {
 
 /// There is room to go on after the disk was full.
 pub(super) fn has_room(dir: &Path) -> bool {
-    free(dir).is_none_or(|free| free > RESERVE)
+    free(dir).is_none_or(|free| free > ROOM)
 }
 
 fn used(dir: &Path) -> u64 {

@@ -26,7 +26,8 @@ mod staging;
 mod supervisor;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -64,6 +65,8 @@ pub struct NatsServer {
     url: String,
     seed: String,
     up: watch::Receiver<bool>,
+    disk: PathBuf,
+    stuck: Arc<AtomicBool>,
     orders: mpsc::Sender<Order>,
     /// Taken by whoever stops it.
     task: Mutex<Option<JoinHandle<()>>>,
@@ -80,11 +83,13 @@ impl NatsServer {
         let url = settings.url();
         let (orders, inbox) = mpsc::channel(1);
         let (up, is_up) = watch::channel(false);
-        let mut supervisor = Supervisor::new(program, directory, settings, options.stream, up)?;
+        let (disk, stuck) = (directory.nats(), Arc::new(AtomicBool::new(false)));
+        let mut supervisor = Supervisor::new(program, directory, settings, options.stream, up, stuck.clone())?;
         let child = supervisor.start().await?;
         tracing::info!(url, pid = child.pid(), data = %options.data_dir.display(), "nats-server is running");
         let task = tokio::spawn(supervisor.run(child, inbox));
-        Ok(NatsServer { url, seed: keys.writer_seed, up: is_up, orders, task: Mutex::new(Some(task)) })
+        let task = Mutex::new(Some(task));
+        Ok(NatsServer { url, seed: keys.writer_seed, up: is_up, disk, stuck, orders, task })
     }
 
     /// `nats://127.0.0.1:PORT`.
@@ -101,6 +106,12 @@ impl NatsServer {
     /// batch is done then.
     pub fn up(&self) -> watch::Receiver<bool> {
         self.up.clone()
+    }
+
+    /// Tells what is free on the disk, in bytes: nothing, if the server has run into its end and writes no more.
+    pub fn disk_left(&self) -> impl Fn() -> Option<u64> + Send + Sync + use<> {
+        let (disk, stuck) = (self.disk.clone(), self.stuck.clone());
+        move || if stuck.load(Ordering::Relaxed) { Some(0) } else { disk::free(&disk) }
     }
 
     /// Lays the stream's staging area into memory. To be called once the stream exists and while nothing is being

@@ -1,6 +1,8 @@
 //! Keeps one nats-server running until it is told to stop.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -34,6 +36,8 @@ pub(super) struct Supervisor {
     spawner: Spawner,
     staging: Staging,
     up: watch::Sender<bool>,
+    /// The running server writes no more.
+    stuck: Arc<AtomicBool>,
     /// The limit on storage that the running server was told.
     limit: u64,
 }
@@ -53,10 +57,11 @@ impl Supervisor {
         settings: Settings,
         stream: String,
         up: watch::Sender<bool>,
+        stuck: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let spawner = Spawner::new().map_err(about_file("run", &program))?;
         let staging = Staging::new(settings.streams().join(stream));
-        Ok(Supervisor { program, directory, settings, spawner, staging, up, limit: 0 })
+        Ok(Supervisor { program, directory, settings, spawner, staging, up, stuck, limit: 0 })
     }
 
     /// Starts the server once and waits until it serves.
@@ -66,6 +71,7 @@ impl Supervisor {
         let mut run = Run::spawn(&self.spawner, &self.program, &self.settings, &mut self.directory).await?;
         run.ready(&self.settings.ports()).await?;
         self.staging.lay();
+        self.stuck.store(false, Ordering::Relaxed);
         self.up.send_replace(true);
         Ok(run)
     }
@@ -113,7 +119,10 @@ impl Supervisor {
                     Some(Order::Stop) | None => return End::Stop,
                 },
                 // At once, and then as often as the disk is looked at.
-                Ok(()) = cannot_write.changed() => look.reset_immediately(),
+                Ok(()) = cannot_write.changed() => {
+                    self.stuck.store(true, Ordering::Relaxed);
+                    look.reset_immediately();
+                }
                 _ = look.tick() => {
                     if !*cannot_write.borrow() {
                         self.adjust_limit(run);

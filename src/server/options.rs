@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Error, Ports};
@@ -50,6 +51,7 @@ fn inside(nats: &NatsServer, common: jetstream::Options) -> Connection {
         credentials: jetstream::Credentials::Nkey(jetstream::Secret(nats.nkey_seed().to_owned())),
         exclusive: true,
         synced: true,
+        disk: jetstream::Disk(Some(Arc::new(nats.disk_left()))),
         ..common
     };
     Box::new(move || if *up.borrow() { Ok(options.clone()) } else { Err("nats-server is being started".to_owned()) })

@@ -84,6 +84,8 @@ pub struct Engine<L: Log> {
     backlog: VecDeque<Write>,
     next: Group,
     inflight: Option<InFlight>,
+    /// So many of the next groups take one entry only: together they were refused.
+    alone: usize,
     claim_wanted: bool,
     checkpoints_wanted: Vec<oneshot::Sender<Option<super::compactor::Checkpointed>>>,
     /// Of the last entry id given out.

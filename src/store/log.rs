@@ -297,6 +297,12 @@ pub trait Log: Send + Sync + 'static {
 
     fn info(&self) -> impl Future<Output = Result<LogInfo, LogError>> + Send;
 
+    /// Bytes by which the log may grow before the account that it belongs to is full. None: no such limit, or none that can be found out.
+    fn account_left(&self) -> impl Future<Output = Option<u64>> + Send;
+
+    /// What is free on the disk that the log is on, in bytes, where this process can see that. Asks nobody.
+    fn disk_left(&self) -> Option<u64>;
+
     /// Reads the log from `from` (inclusive) on, live after its end.
     fn follow(&self, from: Sequence) -> impl Future<Output = Result<Self::Follower, LogError>> + Send;
 

@@ -105,7 +105,7 @@ impl Store {
         progress: watch::Sender<Progress>,
     ) -> Result<Running, Fatal> {
         options.largest.check(&log.traits())?;
-        let (shared, writes) = Shared::new(options.outage_grace, options.quota, progress);
+        let (shared, writes) = Shared::new(options.outage_grace, options.quota, disk_of(&log), progress);
         let engine_options = EngineOptions { session: options.session, largest: options.largest };
         let engine = Engine::open(log.clone(), shared.clone(), engine_options).await?;
         let (commands, receiver) = mpsc::unbounded_channel();
@@ -119,7 +119,7 @@ impl Store {
         let answerer = Answerer { log: log.clone(), shared: shared.clone(), fence: fence.clone(), engine, session };
         tokio::spawn(answerer.run());
         tokio::spawn(hash::hash_compactions(shared.clone()));
-        tokio::spawn(room::look(log.clone(), shared.clone()));
+        tokio::spawn(room::look(log.clone(), shared.clone(), options.member_id));
         tokio::spawn(tell_progress(shared.clone(), options.progress_notify_interval));
 
         let inner = Inner {
@@ -147,6 +147,11 @@ impl Store {
             let _ = stopped.await;
         }
     }
+}
+
+fn disk_of<L: Log>(log: &Arc<L>) -> room::DiskLeft {
+    let log = log.clone();
+    Box::new(move || log.disk_left())
 }
 
 async fn tell_progress(shared: Arc<Shared>, every: Duration) {

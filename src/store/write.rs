@@ -68,13 +68,24 @@ impl Store {
 
     /// Returns the alarms that stand afterwards.
     pub async fn disarm(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
+        if alarm == self.no_space() {
+            self.inner.shared.room.settle();
+        }
         self.submit(Request::AlarmDisarm(alarm)).await?;
         self.alarms_now()
     }
 
     /// Those that stand as far as this process knows; no waiting.
     pub fn alarms_now(&self) -> Result<Vec<Alarm>, Error> {
-        Ok(self.served_state()?.alarms().iter().copied().collect())
+        let mut alarms: Vec<_> = self.served_state()?.alarms().iter().copied().collect();
+        if self.inner.shared.room.is_alarmed() && !alarms.contains(&self.no_space()) {
+            alarms.push(self.no_space());
+        }
+        Ok(alarms)
+    }
+
+    fn no_space(&self) -> Alarm {
+        Alarm { member: self.member_id(), kind: AlarmKind::NoSpace }
     }
 
     /// What an alarm forbids, as in etcd: to fill a full store further, and to do anything with a corrupt one.
@@ -83,22 +94,25 @@ impl Store {
         if stands(AlarmKind::Corrupt) {
             return Err(Error::Corrupt);
         }
-        if cost > 0 && stands(AlarmKind::NoSpace) { Err(Error::NoSpace) } else { Ok(()) }
+        let full = || self.inner.shared.room.is_alarmed() || stands(AlarmKind::NoSpace);
+        if cost > 0 && full() { Err(Error::NoSpace) } else { Ok(()) }
     }
 
-    /// What finds no room raises the alarm, as in etcd: from then on nothing grows until somebody has seen to it.
+    /// What finds no room raises the alarm, as in etcd: from then on nothing grows until somebody has seen to it. Where there is not even
+    /// room for the alarm it stands here, and `room::look` writes it down later.
     async fn raise_no_space(&self) {
-        let alarm = Alarm { member: self.member_id(), kind: AlarmKind::NoSpace };
-        let Some(limit) = self.inner.shared.room.limit() else { return };
-        if self.inner.shared.state().alarms().contains(&alarm) {
+        let room = &self.inner.shared.room;
+        if self.inner.shared.state().alarms().contains(&self.no_space()) || !room.raise() {
             return;
         }
-        match self.raise(alarm).await {
-            Ok(_) => tracing::error!(
-                limit,
-                "the store has reached its quota and takes no more: compact it or delete keys, then disarm the alarm"
-            ),
-            Err(error) => tracing::warn!(%error, "no room, and no alarm could be raised"),
+        let limit = room.limit();
+        tracing::error!(
+            limit,
+            "the store has reached its limit and takes no more: compact it, delete keys or raise the limit, then disarm the alarm"
+        );
+        match self.raise(self.no_space()).await {
+            Ok(_) => room.settle(),
+            Err(error) => tracing::warn!(%error, "there is no room for the alarm either"),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Group {
     pub on: Sequence,
     messages: usize,
     bytes: usize,
+    /// Takes one entry only.
+    pub alone: bool,
     /// Outcomes that write nothing, planned on this group: true once it is committed.
     pub readers: Vec<(Write, Result<Response, Error>)>,
     /// Those who wait for any append that commits.
@@ -34,6 +36,13 @@ pub struct PlannedEntry {
     pub records: Vec<Record>,
     /// Taken when answered.
     pub origin: Option<Origin>,
+}
+
+impl PlannedEntry {
+    /// Whether it adds to what the store has to keep.
+    pub fn grows(&self) -> bool {
+        self.records.iter().any(|record| matches!(record, Record::Put { .. } | Record::LeaseGrant { .. }))
+    }
 }
 
 /// Who wanted the entry.
@@ -71,14 +80,18 @@ impl Group {
     }
 
     pub fn is_full(&self, traits: &Traits) -> bool {
-        self.messages >= traits.max_group_messages || self.bytes >= MAX_GROUP_BYTES
+        self.messages >= traits.max_group_messages
+            || self.bytes >= MAX_GROUP_BYTES
+            || self.alone && !self.entries.is_empty()
     }
 
     /// Whether these records can travel with what is planned already.
     pub fn has_room(&self, records: &[Record], traits: &Traits) -> bool {
         let bytes: usize = records.iter().map(records::size).sum();
         self.entries.is_empty()
-            || (self.messages + records.len() <= traits.max_group_messages && self.bytes + bytes <= MAX_GROUP_BYTES)
+            || !self.alone
+                && self.messages + records.len() <= traits.max_group_messages
+                && self.bytes + bytes <= MAX_GROUP_BYTES
     }
 
     pub fn push(&mut self, records: Vec<Record>, origin: Origin) {
@@ -109,6 +122,15 @@ impl Group {
         }
         for (write, _) in self.readers {
             write.answer(Err(error.clone()));
+        }
+    }
+
+    /// Only those that make the store grow; the others stay.
+    pub fn refuse_growth(&mut self, error: &Error) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.grows()) {
+            if let Some(Origin::Write(write, _)) = entry.origin.take() {
+                write.answer(Err(error.clone()));
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
-use super::group::{Appending, Group, InFlight, Origin};
+use super::group::{Appending, Group, InFlight, Origin, PlannedEntry};
 use super::{Engine, Fatal, Write};
 use crate::state::Sequence;
 use crate::store::error::Error;
@@ -52,6 +52,10 @@ impl<L: Log> Engine<L> {
             group.push(vec![Record::Claim], Origin::Internal);
         } else if !self.checkpoints_wanted.is_empty() && !self.reader.undecided() {
             let replies = std::mem::take(&mut self.checkpoints_wanted);
+            if !self.shared.room.has_any() {
+                // Who wanted it sees that its answer will not come, and asks again.
+                return None;
+            }
             group.push(vec![Record::Checkpoint(self.checkpoint())], Origin::Checkpoint(replies));
         } else {
             return None;
@@ -166,27 +170,32 @@ impl<L: Log> Engine<L> {
         }
     }
 
-    /// Nothing of the group is in the log, nor will be. What was planned on it has to be planned again.
+    /// Nothing of the group is in the log, nor will be. What was planned on it has to be planned again; and so has what may not be to blame.
     fn refused(&mut self, refusal: Refusal) {
-        let error = match &refusal {
+        let next = std::mem::take(&mut self.next);
+        self.plan_again(next);
+        let Some(InFlight { mut group, .. }) = self.inflight.take() else { return };
+        match refusal {
             Refusal::NoSpace(why) => {
-                tracing::error!(
-                    why,
-                    "the log is full: make room or raise its limit; reads, deletes by compaction go on"
-                );
-                Error::NoSpace
+                if !self.shared.room.is_alarmed() {
+                    tracing::error!(why, "the log is full: make room, or raise its limit; reads go on");
+                }
+                if group.entries.iter().any(PlannedEntry::grows) {
+                    group.refuse_growth(&Error::NoSpace);
+                } else {
+                    group.refuse_entries(&Error::NoSpace);
+                }
+            }
+            other if group.entries.len() > 1 => {
+                tracing::warn!(%other, "the log refused a group: its entries are sent one by one");
+                self.alone = group.entries.len();
             }
             other => {
                 tracing::error!(%other, "the log refused a write");
-                Error::NoLeader
+                group.refuse_entries(&Error::NoLeader);
             }
-        };
-        let next = std::mem::take(&mut self.next);
-        self.plan_again(next);
-        if let Some(mut inflight) = self.inflight.take() {
-            inflight.group.refuse_entries(&error);
-            self.plan_again(inflight.group);
         }
+        self.plan_again(group);
     }
 
     pub(super) fn plan_again(&mut self, group: Group) {

@@ -78,6 +78,9 @@ impl<L: Log> Engine<L> {
                 write.answer(Err(Error::NoSpace));
                 return None;
             }
+        } else if !self.shared.room.has_any() {
+            write.answer(Err(Error::NoSpace));
+            return None;
         }
         if records.len() > traits.max_group_messages {
             write.answer(Err(Error::TooManyMessages));
@@ -87,6 +90,8 @@ impl<L: Log> Engine<L> {
             return Some(write);
         }
         if self.next.entries.is_empty() {
+            self.next.alone = self.alone > 0;
+            self.alone = self.alone.saturating_sub(1);
             self.next.on = self.inflight.as_ref().map_or(self.reader.last(), |inflight| inflight.last);
         }
         self.next.layer.absorb(entry);

@@ -38,6 +38,7 @@ impl<L: Log> Engine<L> {
             backlog: Default::default(),
             next: Group::default(),
             inflight: None,
+            alone: 0,
             claim_wanted: false,
             checkpoints_wanted: Vec::new(),
             counter: 0,

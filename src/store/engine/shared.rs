@@ -13,7 +13,7 @@ use crate::store::error::Error;
 use crate::store::hash::Hashes;
 use crate::store::lessor::Lessor;
 use crate::store::log::{ClusterId, SessionId};
-use crate::store::room::Room;
+use crate::store::room::{DiskLeft, Room};
 use crate::store::watch::Hub;
 
 /// Whether requests can be served.
@@ -87,6 +87,7 @@ impl Shared {
     pub fn new(
         grace: Duration,
         quota: Option<u64>,
+        disk: DiskLeft,
         progress: watch::Sender<Progress>,
     ) -> (Arc<Shared>, mpsc::UnboundedReceiver<Write>) {
         let state = Arc::new(RwLock::new(State::new(Revision::FIRST, Revision::ZERO)));
@@ -107,7 +108,7 @@ impl Shared {
             removal_wanted: Notify::new(),
             claim_place: AtomicU64::new(0),
             counters: Counters::default(),
-            room: Room::new(quota),
+            room: Room::new(quota, disk),
             hashes: Hashes::default(),
             cluster: AtomicU64::new(0),
             lessor: Mutex::default(),

@@ -7,5 +7,6 @@ mod lasting;
 mod random;
 mod reading;
 mod removing;
+mod room;
 mod support;
 mod writing;

@@ -83,6 +83,8 @@ impl Client {
                 8 => self.read().await,
                 9 => self.lease(value).await,
                 10 => self.keep_alive().await,
+                // A full log is emptied some time.
+                _ if self.dice.one_in(3) => lift_alarms(&self.store).await,
                 _ if self.dice.one_in(4) => self.compact().await,
                 _ => sleep(Duration::from_millis(self.dice.below(1500))).await,
             }
@@ -160,6 +162,12 @@ impl Client {
 }
 
 /// Watches everything for ever, as an informer does: comes again where it was cut off, from where it was.
+async fn lift_alarms(store: &Store) {
+    for alarm in store.alarms_now().unwrap_or_default() {
+        let _ = store.disarm(alarm).await;
+    }
+}
+
 async fn watch(store: Store, seen: Arc<Mutex<Vec<i64>>>, mut dice: Dice) {
     let mut next = 2;
     loop {
@@ -307,6 +315,9 @@ async fn run(seed: u64, kind: Kind) {
 }
 
 async fn check(stream: &Stream, nodes: &[Node], told: &Told, seen: &[Arc<Mutex<Vec<i64>>>]) {
+    for node in nodes {
+        lift_alarms(&node.store).await;
+    }
     for (n, node) in nodes.iter().enumerate() {
         let put = node.put("end", &format!("end {n}")).await;
         assert!(put.is_ok(), "it serves again: {put:?}, {:?}", node.store.unavailable());

@@ -113,6 +113,12 @@ impl Node {
         tokio::spawn(async move { Ok(store.put(request).await?.revision.0) })
     }
 
+    pub fn spawn_delete(&self, key: &str) -> JoinHandle<Result<i64, Error>> {
+        let (store, range) = (self.store.clone(), KeyRange::Single(bytes(key)));
+        let request = DeleteRangeRequest { range, prev_kv: false };
+        tokio::spawn(async move { Ok(store.delete_range(request).await?.revision.0) })
+    }
+
     pub async fn put_all(&self, pairs: &[(&str, &str)]) -> Result<i64, Error> {
         let success = pairs.iter().map(|(key, value)| RequestOp::Put(put_request(key, value))).collect();
         let txn = TxnRequest { success, ..TxnRequest::default() };

@@ -163,17 +163,6 @@ async fn a_lying_acknowledgement_stops_the_store() {
     assert!(fatal.0.contains("another message at sequence 2"), "{fatal}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_full_log_refuses_and_takes_writes_again_when_there_is_room() {
-    let stream = Stream::new();
-    let a = open(&stream, 10).await;
-    stream.set_full(true);
-    assert_eq!(a.put("a", "1").await, Err(Error::NoSpace));
-    assert_eq!(a.get("a").await, Ok(None));
-    stream.set_full(false);
-    assert_eq!(a.put("a", "2").await, Ok(2));
-}
-
 /// A value over the limit of a message comes back whole, here and after a replay, also where its entry was torn at first.
 #[tokio::test(start_paused = true)]
 async fn a_value_in_pieces_is_whole_or_not_there() {

@@ -178,8 +178,8 @@ impl FakeLog {
     fn arrive(&self, group: Vec<Outgoing>, fault: &Fault) -> Result<u64, AppendError> {
         let mut inner = self.stream.lock();
         (0..fault.foreign_before).for_each(|_| inner.store_foreign());
-        if inner.full {
-            return Err(AppendError::Refused(Refusal::NoSpace("maximum bytes exceeded".into())));
+        if let Some(refusal) = inner.refuses.as_ref().and_then(|refuses| refuses(&group)) {
+            return Err(AppendError::Refused(refusal));
         }
         assert!(group.len() <= inner.max_group_messages, "a group over the server's limit");
         let outcome = inner.arrive(group, fault.unfenced, &fault.stored);
@@ -296,6 +296,14 @@ impl Log for FakeLog {
         let follower = FakeFollower::new(self, from, Sequence(end));
         self.back().await?;
         Ok(follower)
+    }
+
+    async fn account_left(&self) -> Option<u64> {
+        None
+    }
+
+    fn disk_left(&self) -> Option<u64> {
+        self.stream.lock().disk_left
     }
 
     async fn purge(&self, target: &Target, below: Sequence) -> Result<u64, LogError> {

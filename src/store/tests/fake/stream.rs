@@ -11,7 +11,8 @@ use super::fault::Stored;
 use super::log::FakeLog;
 use crate::state::{Revision, Sequence};
 use crate::store::log::{
-    ClusterId, Content, EntryId, Genesis, Identity, Incoming, Outgoing, Question, Record, SessionId, Stamp, Target,
+    ClusterId, Content, EntryId, Genesis, Identity, Incoming, Outgoing, Question, Record, Refusal, SessionId, Stamp,
+    Target,
 };
 
 pub const CLUSTER: ClusterId = ClusterId(42);
@@ -23,6 +24,8 @@ pub struct Stream {
     /// Counts the changes, for those who follow.
     pub(super) changed: Arc<watch::Sender<u64>>,
 }
+
+type Refuses = Box<dyn Fn(&[Outgoing]) -> Option<Refusal> + Send>;
 
 pub(super) struct Inner {
     pub messages: BTreeMap<u64, Incoming>,
@@ -37,7 +40,9 @@ pub(super) struct Inner {
     pub max_record_bytes: usize,
     /// Messages from here on are shown to followers and not synced: MSG.GET waits.
     pub unsynced_from: Option<u64>,
-    pub full: bool,
+    /// What it says to a group instead of storing it.
+    pub refuses: Option<Refuses>,
+    pub disk_left: Option<u64>,
     /// Groups that hang in a socket somewhere.
     pub late: Vec<Vec<Outgoing>>,
     /// What is left of half-stored batches.
@@ -62,7 +67,8 @@ impl Stream {
             max_group_messages: 1000,
             max_record_bytes: 1 << 20,
             unsynced_from: None,
-            full: false,
+            refuses: None,
+            disk_left: None,
             late: Vec::new(),
             unfinished: Vec::new(),
             peers: HashMap::new(),
@@ -202,8 +208,17 @@ impl Stream {
         });
     }
 
+    pub fn refuse(&self, refuses: impl Fn(&[Outgoing]) -> Option<Refusal> + Send + 'static) {
+        self.change(|inner| inner.refuses = Some(Box::new(refuses)));
+    }
+
+    pub fn set_disk_left(&self, left: u64) {
+        self.change(|inner| inner.disk_left = Some(left));
+    }
+
     pub fn set_full(&self, full: bool) {
-        self.change(|inner| inner.full = full);
+        let refuses: Refuses = Box::new(|_| Some(Refusal::NoSpace("maximum bytes exceeded".into())));
+        self.change(|inner| inner.refuses = full.then_some(refuses));
     }
 }
 
