@@ -6,7 +6,6 @@ use std::path::Path;
 /// Linux' USER_HZ.
 const TICKS: f64 = 100.0;
 
-/// Of a process and its children.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     /// User and system time.
@@ -28,21 +27,19 @@ impl Usage {
     }
 }
 
-/// Of one process alone.
-pub fn rss(pid: u32) -> u64 {
-    status(pid, "VmRSS:")
+/// Of a process and its children.
+pub fn usage(pid: u32) -> Usage {
+    family(pid).into_iter().map(own).fold(Usage::default(), Usage::plus)
 }
 
-pub fn usage(pid: u32) -> Usage {
-    let mut sum = Usage::default();
-    for pid in family(pid) {
-        let (cpu, _) = stat(pid).unwrap_or_default();
-        sum.cpu_seconds += cpu;
-        sum.rss_bytes += status(pid, "VmRSS:");
-        sum.peak_rss_bytes += status(pid, "VmHWM:");
-        sum.written_bytes += written(pid);
+/// Of one process alone.
+pub fn own(pid: u32) -> Usage {
+    Usage {
+        cpu_seconds: stat(pid).unwrap_or_default().0,
+        rss_bytes: status(pid, "VmRSS:"),
+        peak_rss_bytes: status(pid, "VmHWM:"),
+        written_bytes: written(pid),
     }
-    sum
 }
 
 fn family(pid: u32) -> Vec<u32> {

@@ -16,6 +16,7 @@ use crate::fanout::Fanout;
 use crate::leases::{Grants, KeepAlives, Leases};
 use crate::mix::{self, Mix};
 use crate::pb;
+use crate::process;
 use crate::raw::Raw;
 use crate::scenario::{Load, Scenario};
 use crate::server::Server;
@@ -34,7 +35,11 @@ pub struct Round {
     pub p50: u32,
     pub p99: u32,
     pub p999: u32,
+    /// Of all server processes.
     pub cpu_seconds: f64,
+    /// Of the load generator, which shares the machine.
+    #[serde(default)]
+    pub generator_seconds: f64,
     pub rss_bytes: u64,
     pub peak_rss_bytes: u64,
     pub disk_bytes: u64,
@@ -103,16 +108,18 @@ impl Scenario {
             return restart(server, times.measured).await;
         }
         let meter = shared(Meter::default());
-        let (seconds, cpu_seconds) = if let Load::Expiry { leases } = self.load {
+        let servers = server.cpu();
+        let cpu = || [servers(), process::own(std::process::id()).cpu_seconds];
+        let (seconds, [cpu_seconds, generator_seconds]) = if let Load::Expiry { leases } = self.load {
             let prefix = format!("/registry/{}/", self.name);
-            expiry::run(server.address, &prefix, leases, &meter, server.cpu()).await?
+            expiry::run(server.address, &prefix, leases, &meter, cpu).await?
         } else {
             let load = self.load(server, memory, &meter, times, staging);
-            tokio::try_join!(load, time(&meter, times, server.cpu()))?.1
+            tokio::try_join!(load, time(&meter, times, cpu))?.1
         };
         let mut meter = meter.borrow_mut();
         let [p50, p99, p999] = percentiles(&mut meter.latencies);
-        Ok(Round { seconds, units: meter.units, p50, p99, p999, cpu_seconds, ..figures(server) })
+        Ok(Round { seconds, units: meter.units, p50, p99, p999, cpu_seconds, generator_seconds, ..figures(server) })
     }
 
     async fn load(
@@ -207,8 +214,8 @@ async fn drive_new<W: Work + 'static>(
     drive(address, clients, &shared(work), meter).await
 }
 
-/// Switches the meter on and off, and no sooner than something was counted. Returns how long it was on, and the CPU seconds used meanwhile.
-async fn time(meter: &Shared<Meter>, times: Times, cpu: impl Fn() -> f64) -> io::Result<(f64, f64)> {
+/// Switches the meter on and off, and no sooner than something was counted. Returns how long it was on, and what `cpu` rose by.
+async fn time(meter: &Shared<Meter>, times: Times, cpu: impl Fn() -> [f64; 2]) -> io::Result<(f64, [f64; 2])> {
     while !meter.borrow().ready {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -221,7 +228,8 @@ async fn time(meter: &Shared<Meter>, times: Times, cpu: impl Fn() -> f64) -> io:
     }
     let mut meter = meter.borrow_mut();
     (meter.on, meter.stop) = (false, true);
-    Ok((began.elapsed().as_secs_f64(), cpu() - before))
+    let after = cpu();
+    Ok((began.elapsed().as_secs_f64(), [0, 1].map(|n| after[n] - before[n])))
 }
 
 /// What the processes use when they have had time to settle, before and after.

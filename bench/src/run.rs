@@ -148,7 +148,7 @@ async fn patiently<T>(limit: Duration, work: impl Future<Output = io::Result<T>>
 
 fn tell(round: &Round) {
     eprintln!(
-        "{:20} {:14} {:>9.0}/s  p50 {:>7} p99 {:>7} p99.9 {:>7} us  cpu {:>7.1} us  rss {} MiB",
+        "{:20} {:14} {:>9.0}/s  p50 {:>7} p99 {:>7} p99.9 {:>7} us  cpu {:>7.1} + {:>5.1} us  rss {} MiB",
         round.scenario,
         round.target,
         round.units as f64 / round.seconds,
@@ -156,6 +156,7 @@ fn tell(round: &Round) {
         round.p99,
         round.p999,
         round.cpu_seconds * 1e6 / round.units.max(1) as f64,
+        round.generator_seconds * 1e6 / round.units.max(1) as f64,
         round.rss_bytes >> 20
     );
 }

@@ -84,7 +84,7 @@ impl Server {
 
     /// Of the process that clients talk to alone, without a nats-server that it runs.
     pub fn front_rss(&self) -> u64 {
-        self.pids().last().map(|pid| process::rss(*pid)).unwrap_or_default()
+        self.pids().last().map(|pid| process::own(*pid).rss_bytes).unwrap_or_default()
     }
 
     fn pids(&self) -> Vec<u32> {

@@ -9,6 +9,8 @@ mod advisory;
 mod api;
 mod append;
 mod bucket;
+#[doc(hidden)]
+pub mod codec;
 mod config;
 mod connect;
 mod credentials;

@@ -35,6 +35,8 @@ pub struct Summary {
     pub cpu_seconds: Spread,
     /// Microseconds of all server processes for each unit.
     pub cpu: Spread,
+    /// The same of the load generator.
+    pub generator: Spread,
     pub seconds: Spread,
     /// Bytes, of all server processes.
     pub peak_rss: f64,
@@ -59,6 +61,7 @@ impl Summary {
             p999: spread(&|round| round.p999.into()),
             cpu_seconds: spread(&|round| round.cpu_seconds),
             cpu: spread(&|round| round.cpu_seconds * 1e6 / round.units.max(1) as f64),
+            generator: spread(&|round| round.generator_seconds * 1e6 / round.units.max(1) as f64),
             seconds: spread(&|round| round.seconds),
             peak_rss: highest(&|round| round.peak_rss_bytes),
             disk: highest(&|round| round.disk_bytes),

@@ -32,17 +32,18 @@ pub fn write(report: &mut String, scenarios: &[Scenario], summaries: &Summaries)
 fn throughput(report: &mut String, unit: &str, rows: &[(&str, &Summary)]) {
     let _ = writeln!(
         report,
-        "| target | {unit} per second | p50 ms | p99 ms | p99.9 ms | CPU µs each | peak RSS MiB | disk MiB |\n|---|---|---|---|---|---|---|---|"
+        "| target | {unit} per second | p50 ms | p99 ms | p99.9 ms | CPU µs each | the generator's | peak RSS MiB | disk MiB |\n|---|---|---|---|---|---|---|---|---|"
     );
     for (target, row) in rows {
         let _ = writeln!(
             report,
-            "| {target} | {} | {:.2} | {} | {:.2} | {:.1} | {:.0} | {:.0} |",
+            "| {target} | {} | {:.2} | {} | {:.2} | {:.1} | {:.1} | {:.0} | {:.0} |",
             spread(row.throughput, 1.0, 0),
             row.p50.median / 1e3,
             spread(row.p99, 1e3, 2),
             row.p999.median / 1e3,
             row.cpu.median,
+            row.generator.median,
             row.peak_rss / MIB,
             row.disk / MIB
         );
