@@ -18,6 +18,7 @@ fn help_names_every_flag_with_its_variable() {
         "nats-password-file",
         "nats-token-file",
         "jetstream-domain",
+        "nats-sync-interval",
         "listen-address",
         "listen-client-urls",
         "advertise-client-urls",

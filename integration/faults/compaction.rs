@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::history;
 use crate::support::client::{Client, until, until_ok};
 use crate::support::jine::{Jine, embedded, external, nats_server_pid};
-use crate::support::nats::NatsCluster;
+use crate::support::nats::{NatsCluster, NatsServer};
 use crate::support::{eventually, kill};
 
 const KEYS: usize = 200;
@@ -126,4 +126,22 @@ async fn leader(cluster: &NatsCluster) -> String {
         Value::String(name) => name.clone(),
         other => panic!("no leader: {other}"),
     }
+}
+
+/// jine cannot find out that its server syncs always. Without being told, this would take four minutes, longer than a client waits.
+#[tokio::test]
+async fn a_physical_compaction_does_not_wait_for_a_server_that_syncs_always() {
+    let server = NatsServer::start_with("jetstream { store_dir: \"{folder}/store\", sync_interval: always }\n").await;
+    let mut command = external(&server.url());
+    command.args(["--nats-sync-interval", "always"]);
+    let mut jine = Jine::start(command);
+    let client = jine.client();
+    for i in 0..50 {
+        client.put("/a", format!("{i}")).await.unwrap();
+    }
+    let before = server.stream().await["state"]["messages"].as_u64().unwrap();
+    client.compact(51, true).await.unwrap();
+    let after = server.stream().await["state"]["messages"].as_u64().unwrap();
+    assert!(after + 40 < before, "{before} messages, and {after} afterwards");
+    assert_eq!(client.get("/a").await.unwrap().unwrap().value, "49");
 }

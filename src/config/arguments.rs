@@ -109,6 +109,12 @@ pub struct Arguments {
     #[arg(env = "JINE_JETSTREAM_DOMAIN", hide_env_values = true)]
     pub jetstream_domain: Option<String>,
 
+    /// What sync_interval is in the configuration of NATS, which no client can find out: always, or a duration [default: 2m]. With one
+    /// replica compacting waits until its checkpoint is on disk, which without always takes twice as long
+    #[arg(long, value_name = "INTERVAL", help_heading = "Connection to NATS")]
+    #[arg(env = "JINE_NATS_SYNC_INTERVAL", hide_env_values = true)]
+    pub nats_sync_interval: Option<String>,
+
     /// Where etcd clients connect, as kine's: HOST:PORT [default: 127.0.0.1:2379]
     #[arg(long, value_name = "ADDRESS", help_heading = "Clients", conflicts_with = "listen_client_urls")]
     #[arg(env = "JINE_LISTEN_ADDRESS", hide_env_values = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::arguments::Arguments;
 use super::context::Context;
 use super::endpoint::Endpoint;
-use super::{Error, Secret, about};
+use super::{Error, Secret, about, values};
 
 /// kine's default for methods worth a line in the log.
 const SLOW_METHOD: Duration = Duration::from_millis(500);
@@ -40,6 +40,8 @@ pub struct External {
     pub tls: Tls,
     pub jetstream_domain: Option<String>,
     pub inbox_prefix: Option<String>,
+    /// How often it syncs to disk; zero: before it acknowledges.
+    pub sync_interval: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +110,7 @@ fn embedded(arguments: &Arguments, endpoint: &Endpoint) -> Result<Server, Error>
         ("--ca-file", arguments.ca_file.is_some()),
         ("--cert-file", arguments.cert_file.is_some()),
         ("--jetstream-domain", arguments.jetstream_domain.is_some()),
+        ("--nats-sync-interval", arguments.nats_sync_interval.is_some()),
     ];
     if let Some((name, _)) = own.iter().find(|(_, given)| *given) {
         return refuse(&format!("{name} is for another one; drop it, or write nats://HOST"));
@@ -144,7 +147,20 @@ fn external(arguments: &Arguments, endpoint: &Endpoint, warnings: &mut Vec<Strin
         tls: tls(arguments, context.tls)?,
         jetstream_domain: arguments.jetstream_domain.clone().or(context.jetstream_domain),
         inbox_prefix: context.inbox_prefix,
+        sync_interval: sync_interval(arguments.nats_sync_interval.as_deref().unwrap_or("2m"))?,
     })
+}
+
+/// As in nats-server's configuration.
+fn sync_interval(text: &str) -> Result<Duration, Error> {
+    let flag = "nats-sync-interval";
+    match text {
+        "always" => Ok(Duration::ZERO),
+        _ => match values::duration(text).map_err(about(flag))? {
+            Duration::ZERO => Err(Error(format!("--{flag}: '{text}' says nothing; write always, or a duration as 2m"))),
+            interval => Ok(interval),
+        },
+    }
 }
 
 fn auth_of_flags(arguments: &Arguments) -> Result<Option<Auth>, Error> {

@@ -168,3 +168,17 @@ fn switches_take_gos_form_too() {
     }
     assert_eq!(config(&["--metrics-bind-address", "0"]).unwrap().metrics, None);
 }
+
+#[test]
+fn the_sync_interval_reads_as_in_natss_configuration() {
+    let interval = |flags: &[&str]| match config(&[&["--endpoint", "nats://h"], flags].concat()).unwrap().nats.server {
+        Server::External(external) => external.sync_interval,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(interval(&[]), Duration::from_secs(120));
+    assert_eq!(interval(&["--nats-sync-interval", "always"]), Duration::ZERO);
+    assert_eq!(interval(&["--nats-sync-interval", "10s"]), Duration::from_secs(10));
+    refused(&["--endpoint", "nats://h", "--nats-sync-interval", "0"], "write always");
+    refused(&["--endpoint", "nats://h", "--nats-sync-interval", "often"], "not a duration");
+    refused(&["--nats-sync-interval", "always"], "is for another one");
+}

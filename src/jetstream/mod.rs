@@ -99,7 +99,8 @@ fn traits(link: &Link, found: Found) -> Traits {
     Traits {
         exclusive: link.options.exclusive,
         replicated,
-        synced: link.options.synced || replicated,
+        // The server's timer has passed over everything that is older than two rounds of it.
+        synced_after: if replicated { Duration::ZERO } else { link.options.sync_interval * 2 },
         max_group_messages: append::MAX_MESSAGES,
         max_record_bytes: max_message.saturating_sub(append::HEADER_ROOM),
     }

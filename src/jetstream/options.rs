@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// nats-server's own.
+const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(120);
+
 /// The bucket, the servers and how to be let in. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -19,8 +22,8 @@ pub struct Options {
     pub domain: Option<String>,
     /// Only this process can write to the bucket. Only whoever runs the server itself may say so.
     pub exclusive: bool,
-    /// The server syncs to disk before it acknowledges (`sync_interval: always`). No client can find that out.
-    pub synced: bool,
+    /// How often the server syncs to disk; zero: before it acknowledges (`sync_interval: always`). No client can find that out.
+    pub sync_interval: Duration,
     /// What is free where the server keeps the bucket.
     pub disk: Disk,
     /// The connection's name in `nats server report connections`.
@@ -48,7 +51,7 @@ impl Default for Options {
             tls: Tls::default(),
             domain: None,
             exclusive: false,
-            synced: false,
+            sync_interval: DEFAULT_SYNC_INTERVAL,
             disk: Disk::default(),
             name: "jine".into(),
             inbox_prefix: None,

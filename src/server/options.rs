@@ -50,7 +50,7 @@ fn inside(nats: &NatsServer, common: jetstream::Options) -> Connection {
         servers: vec![nats.url().to_owned()],
         credentials: jetstream::Credentials::Nkey(jetstream::Secret(nats.nkey_seed().to_owned())),
         exclusive: true,
-        synced: true,
+        sync_interval: Duration::ZERO,
         disk: jetstream::Disk(Some(Arc::new(nats.disk_left()))),
         ..common
     };
@@ -71,6 +71,7 @@ fn outside(external: &External, common: jetstream::Options) -> jetstream::Option
             first: tls.first,
         },
         domain: external.jetstream_domain.clone(),
+        sync_interval: external.sync_interval,
         inbox_prefix: external.inbox_prefix.clone(),
         ..common
     }

@@ -22,9 +22,6 @@ const PURGES: usize = 4;
 /// Garbage looked at under one lock of the state.
 const PIECE: usize = 500;
 
-/// nats-server syncs every two minutes unless told otherwise; twice that has passed over everything older.
-const UNSYNCED: Duration = Duration::from_secs(240);
-
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// A checkpoint that is in the log.
@@ -89,8 +86,10 @@ impl<L: Log> Compactor<L> {
     async fn round(&self, rounds: &mut Rounds) -> Result<Revision, LogError> {
         let Checkpointed { place, checkpoint } = self.checkpoint().await?;
         let traits = self.log.traits();
-        if !traits.synced && !traits.replicated {
-            tokio::time::sleep(UNSYNCED).await;
+        if !traits.replicated && !traits.synced_after.is_zero() {
+            let waits = traits.synced_after;
+            tracing::info!(checkpoint = %place, ?waits, "what was compacted is removed once the checkpoint is on disk");
+            tokio::time::sleep(waits).await;
         }
         // A whole round later, and as durable as this checkpoint: what covered it may follow.
         let (removed, at) = std::mem::take(&mut rounds.removed);

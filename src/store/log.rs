@@ -192,8 +192,8 @@ pub struct Traits {
     pub exclusive: bool,
     /// Three replicas or more: only a committed append proves that nothing newer was acknowledged.
     pub replicated: bool,
-    /// An acknowledged append survives a power cut (of a minority, where replicated).
-    pub synced: bool,
+    /// How long after its acknowledgement an append survives a power cut (of a minority, where replicated). Zero: at once.
+    pub synced_after: Duration,
     /// The most messages in one group.
     pub max_group_messages: usize,
     /// The most bytes of value or key list that one message holds.

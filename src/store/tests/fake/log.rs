@@ -207,7 +207,7 @@ impl Log for FakeLog {
         Traits {
             exclusive: inner.exclusive,
             replicated: inner.replicated,
-            synced: inner.synced,
+            synced_after: if inner.synced { Duration::ZERO } else { Duration::from_secs(240) },
             max_group_messages: inner.max_group_messages,
             max_record_bytes: inner.max_record_bytes,
         }
