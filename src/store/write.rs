@@ -30,6 +30,9 @@ impl Store {
     pub async fn txn(&self, request: TxnRequest, consistency: Consistency) -> Result<TxnResponse, Error> {
         let response = if request.only_reads() {
             self.await_consistency(consistency).await?;
+            if request.nests() {
+                self.check_alarms(0)?;
+            }
             let state = self.served_state()?;
             let limits = Limits { max_delete_ops: 0, max_tombstones_bytes: 0 };
             plan(&View::new(&state, &[]), &Request::Txn(request), limits)?.response
@@ -172,6 +175,11 @@ impl TxnRequest {
     fn cost(&self) -> usize {
         let branch = |ops: &[RequestOp]| ops.iter().map(RequestOp::cost).sum::<usize>();
         branch(&self.success).max(branch(&self.failure))
+    }
+
+    /// Whether another transaction is in it: for etcd that is no read, and goes through its log, whatever it does there.
+    fn nests(&self) -> bool {
+        self.success.iter().chain(&self.failure).any(|op| matches!(op, RequestOp::Txn(_)))
     }
 
     /// Whether nothing is written, whatever the compares say.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fake::{Fault, Stream, Timing, put_record};
 use super::support::*;
-use crate::state::{KeyRange, LeaseId, Revision, Sequence};
+use crate::state::{DeleteRangeRequest, EventKind, KeyRange, LeaseId, RequestOp, Revision, Sequence, TxnRequest};
 use crate::store::log::{EntryId, Outgoing, SessionId, Stamp};
 use crate::store::{Consistency, Error, WatchOutput};
 
@@ -428,4 +428,18 @@ async fn canceling_the_watcher_that_is_behind_answers_a_progress_request() {
         let output = format!("{:?}", watch.next().await.unwrap());
         assert!(output.starts_with(expected), "{output}");
     }
+}
+
+/// A delete of a range takes away what the same transaction has put: two events of one key and one revision, in one piece.
+#[tokio::test(start_paused = true)]
+async fn a_watcher_of_one_key_gets_all_of_a_revision_together() {
+    let a = open(&Stream::exclusive(), 1).await;
+    let stream = a.store.watch_stream();
+    stream.create(watch_request(KeyRange::Single(bytes("k")), 0));
+    assert!(matches!(stream.next().await, Some(WatchOutput::Created { .. })));
+    let delete = DeleteRangeRequest { range: KeyRange::From(bytes("a")), prev_kv: false };
+    let success = vec![RequestOp::Put(put_request("k", "v")), RequestOp::DeleteRange(delete)];
+    a.store.txn(TxnRequest { compare: vec![], success, failure: vec![] }, Consistency::Linearizable).await.unwrap();
+    let Some(WatchOutput::Events { events, .. }) = stream.next().await else { panic!("no events") };
+    assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::Put, EventKind::Delete]);
 }

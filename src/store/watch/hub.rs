@@ -169,10 +169,20 @@ impl Live {
     }
 
     fn dispatch_single(&self, revision: &RevisionEvents, behind: &mut Vec<Arc<Watcher>>) {
-        // A transaction changes a key once, so one event is all that a watcher of the key gets.
-        for event in &revision.events {
+        if let [event] = &revision.events[..] {
             if let Some(watchers) = self.single.get(&event.kv.key) {
                 deliver(watchers, revision.revision, Arc::new([event.clone()]), behind);
+            }
+            return;
+        }
+        // A transaction may change a key more than once: what it puts, a delete of a range may take away again. All of it comes together.
+        let mut watched: HashMap<&Bytes, Vec<Arc<Event>>> = HashMap::new();
+        for event in revision.events.iter().filter(|event| self.single.contains_key(&event.kv.key)) {
+            watched.entry(&event.kv.key).or_default().push(event.clone());
+        }
+        for (key, events) in watched {
+            if let Some(watchers) = self.single.get(key) {
+                deliver(watchers, revision.revision, events.into(), behind);
             }
         }
     }
