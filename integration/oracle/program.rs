@@ -45,6 +45,10 @@ pub(crate) const fn at(offset: i64) -> i64 {
     RELATIVE + offset
 }
 
+/// The store's revision when the step is run, and the one that it was compacted at.
+pub(crate) const CURRENT: i64 = (1 << 50) + (1 << 40);
+pub(crate) const COMPACTED: i64 = (1 << 50) + (1 << 41);
+
 /// The lease that was granted without an id last.
 pub(crate) const CHOSEN: i64 = 777_777_777;
 
@@ -53,13 +57,17 @@ pub(crate) const CHOSEN: i64 = 777_777_777;
 pub(crate) struct Meaning {
     pub(crate) base: i64,
     pub(crate) chosen: i64,
+    pub(crate) current: i64,
+    pub(crate) compacted: i64,
 }
 
 impl Meaning {
     pub(crate) fn revision(self, revision: i64) -> i64 {
         const FAR: i64 = 1 << 20;
-        let relative = (RELATIVE - FAR..RELATIVE + FAR).contains(&revision);
-        if relative { self.base + revision - RELATIVE } else { revision }
+        let near = |to: i64| (to - FAR..to + FAR).contains(&revision);
+        let found = [(RELATIVE, self.base), (CURRENT, self.current), (COMPACTED, self.compacted)];
+        let found = found.into_iter().find(|(from, _)| near(*from));
+        found.map_or(revision, |(from, to)| to + revision - from)
     }
 
     pub(crate) fn lease(self, lease: i64) -> i64 {

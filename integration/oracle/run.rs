@@ -77,10 +77,13 @@ pub(super) async fn run(kind: Kind, seed: u64, extent: Extent, generate: Generat
     Ok(coverage)
 }
 
+/// After so many operations a pair is replaced by a new one: its servers keep logs.
+const FRESH: usize = 50_000;
+
 async fn work(run: std::sync::Arc<Run>) -> Result<(), Failure> {
     let mut pair = Pair::start(&run.kind).await;
     let mut covered = Coverage::default();
-    let mut reported = Instant::now();
+    let (mut reported, mut fresh) = (Instant::now(), 0);
     while run.goes_on() {
         let seed = run.seed.fetch_add(1, Ordering::Relaxed);
         let program = (run.generate)(seed);
@@ -96,6 +99,10 @@ async fn work(run: std::sync::Arc<Run>) -> Result<(), Failure> {
             }
         };
         covered.count(&program, &report);
+        if covered.operations / FRESH > fresh {
+            fresh += 1;
+            pair = Pair::start(&run.kind).await;
+        }
         run.operations.fetch_add(program.len(), Ordering::Relaxed);
         if reported.elapsed() > Duration::from_secs(60) {
             reported = Instant::now();

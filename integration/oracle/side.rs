@@ -95,7 +95,7 @@ impl Side {
 
     /// Runs a program, and removes all keys and leases after it.
     pub(crate) async fn run(&mut self, program: &[Step]) -> Report {
-        self.now.meaning = Meaning { base: self.now.revision, chosen: 0 };
+        self.now.meaning = Meaning { base: self.now.revision, ..Meaning::default() };
         (self.short, self.late) = (None, false);
         let mut report = Report {
             outcomes: Vec::with_capacity(program.len() + 1),
@@ -107,6 +107,7 @@ impl Side {
         };
         let mut streams = self.streams();
         for (number, step) in program.iter().enumerate() {
+            (self.now.meaning.current, self.now.meaning.compacted) = (self.now.revision, self.now.compacted);
             report.before.push(self.now);
             let outcome = match step {
                 Step::Restart => {

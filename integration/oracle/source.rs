@@ -7,7 +7,7 @@ use jine::pb::etcdserverpb::compare::TargetUnion;
 use jine::pb::etcdserverpb::request_op::Request;
 use jine::pb::etcdserverpb::*;
 
-use super::program::{Meaning, Step};
+use super::program::{COMPACTED, CURRENT, Step, at};
 
 /// The test that a program is.
 pub(super) fn test(seed: u64, program: &[Step]) -> String {
@@ -48,14 +48,16 @@ numbers!(i32, u64, bool);
 
 impl Source for i64 {
     fn source(&self) -> String {
-        // Those that are relative to the program's first revision.
-        let base = 1 << 55;
-        let first = Meaning { base, chosen: 0 }.revision(*self).wrapping_sub(base);
+        let near = |to: i64| Some(self.wrapping_sub(to)).filter(|offset| (-1 << 20..1 << 20).contains(offset));
         match *self {
             i64::MAX => "i64::MAX".into(),
             i64::MIN => "i64::MIN".into(),
-            _ if (-1 << 30..1 << 30).contains(&first) => format!("at({first})"),
-            number => number.to_string(),
+            number => match (near(at(0)), near(CURRENT), near(COMPACTED)) {
+                (Some(offset), ..) => format!("at({offset})"),
+                (_, Some(offset), _) => format!("CURRENT + {offset}"),
+                (.., Some(offset)) => format!("COMPACTED + {offset}"),
+                _ => number.to_string(),
+            },
         }
     }
     fn is_plain(&self) -> bool {

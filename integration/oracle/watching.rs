@@ -40,8 +40,6 @@ const FRAGMENT_BELOW: usize = super::pair::MAX_REQUEST_BYTES + 512 * 1024;
 pub(crate) enum Said {
     Message(WatchResponse),
     Event(Event),
-    /// One revision came in fragments with so many events each.
-    Fragments(Vec<usize>),
     /// What must not be.
     Wrong(String),
 }
@@ -93,9 +91,8 @@ struct Told {
     all: Vec<Said>,
     /// The last event's revision.
     last: i64,
-    /// Events in each of the fragments that have come since a message was whole, and the first one's revision.
-    fragments: Vec<usize>,
-    first: i64,
+    /// Those that have come since a message was whole.
+    fragments: Vec<WatchResponse>,
 }
 
 impl Watching {
@@ -219,6 +216,9 @@ impl Watching {
         self.create(now, request).await;
         self.sync(now).await;
         self.watchers.remove(&LAST);
+        for told in self.said.values_mut().filter(|told| !told.fragments.is_empty()) {
+            told.all.push(Said::Wrong("the last fragment is missing".into()));
+        }
         self.done.extend(self.watchers.into_values());
         (self.said.into_iter().map(|(id, told)| (id, told.all)).collect(), self.done)
     }
@@ -251,18 +251,19 @@ impl Watching {
                 Ok(None) => return Err(Outcome::Error("the end of the stream".into())),
                 Err(error) => return Err(Outcome::Error(words(&error))),
             };
-            let len = message.encoded_len();
+            let sent = message.clone();
             if let Some(header) = &mut message.header {
                 (header.cluster_id, header.member_id, header.raft_term) = (0, 0, 0);
             }
-            self.take(&message, len);
+            self.take(&message, sent);
             if wanted(&message) {
                 return Ok(message);
             }
         }
     }
 
-    fn take(&mut self, message: &WatchResponse, len: usize) {
+    /// `sent` is the message as it came.
+    fn take(&mut self, message: &WatchResponse, sent: WatchResponse) {
         let (id, revision) = (message.watch_id, message.header.as_ref().map_or(-1, |header| header.revision));
         if message.compact_revision != 0 {
             self.live.remove(&id);
@@ -288,10 +289,10 @@ impl Watching {
         } else if is_progress(message) {
             self.progress = self.progress.max(revision);
         }
-        self.events(message, revision, len);
+        self.events(message, revision, sent);
     }
 
-    fn events(&mut self, message: &WatchResponse, revision: i64, len: usize) {
+    fn events(&mut self, message: &WatchResponse, revision: i64, sent: WatchResponse) {
         let (Some(first), Some(last)) = (message.events.first(), message.events.last()) else { return };
         let (id, first, last) = (message.watch_id, mod_revision(first), mod_revision(last));
         let told = self.said.entry(id).or_default();
@@ -302,12 +303,8 @@ impl Watching {
         if revision < last {
             told.all.push(Said::Wrong("a header before its events".into()));
         }
-        if message.fragment || in_pieces {
-            told.first = if in_pieces { told.first } else { first };
-            told.fragments.push(message.events.len());
-        }
         let takes_fragments = self.watchers.get(&id).is_some_and(|watcher| watcher.request.fragment);
-        if takes_fragments && len >= FRAGMENT_BELOW && message.events.len() > 1 {
+        if takes_fragments && sent.encoded_len() >= FRAGMENT_BELOW && message.events.len() > 1 {
             told.all.push(Said::Wrong("too large for a fragment".into()));
         }
         if message.fragment && !takes_fragments {
@@ -321,12 +318,12 @@ impl Watching {
             }
             told.all.push(Said::Event(event));
         }
+        if message.fragment || in_pieces {
+            told.fragments.push(sent);
+        }
         if !message.fragment && in_pieces {
             let fragments = std::mem::take(&mut told.fragments);
-            // How many revisions come in one message is not promised.
-            if told.first == last {
-                told.all.push(Said::Fragments(fragments));
-            }
+            told.all.extend(fragmented(fragments).err().map(Said::Wrong));
             self.fact(id, Fact::Fragments);
         }
         self.facts(message);
@@ -359,6 +356,25 @@ impl Watching {
 
 fn mod_revision(event: &Event) -> i64 {
     event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
+}
+
+/// Whether fragments are cut where etcd cuts: each takes as many events as it has room for. Which revisions are in a message is not
+/// promised, so that servers cannot be compared in this.
+fn fragmented(fragments: Vec<WatchResponse>) -> Result<(), String> {
+    let seen: Vec<usize> = fragments.iter().map(|fragment| fragment.events.len()).collect();
+    let Some(first) = fragments.first() else { return Ok(()) };
+    let empty = WatchResponse { events: Vec::new(), fragment: true, ..first.clone() };
+    let (mut expected, mut count, mut len) = (Vec::new(), 0, empty.encoded_len());
+    for event in fragments.into_iter().flat_map(|fragment| fragment.events) {
+        let alone = WatchResponse { events: vec![event], ..empty.clone() }.encoded_len() - empty.encoded_len();
+        if count > 0 && len + alone >= FRAGMENT_BELOW {
+            expected.push(count);
+            (count, len) = (0, empty.encoded_len());
+        }
+        (count, len) = (count + 1, len + alone);
+    }
+    expected.push(count);
+    if seen == expected { Ok(()) } else { Err(format!("fragments of {seen:?} events instead of {expected:?}")) }
 }
 
 fn how_created(created: &WatchResponse) -> Fact {

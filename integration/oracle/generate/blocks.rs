@@ -6,7 +6,7 @@ use jine::pb::etcdserverpb::{
 };
 
 use super::Make;
-use crate::oracle::program::{STREAMS, Step, at};
+use crate::oracle::program::{CHOSEN, CURRENT, STREAMS, Step, at};
 
 /// The lease that expires.
 const SHORT: i64 = 31;
@@ -28,40 +28,71 @@ impl Make {
     /// An alarm is raised, things are tried, and it is lifted.
     pub(super) fn alarm(&mut self, program: &mut Vec<Step>) {
         let member_id = self.rng.pick(&[0, 0, 7]);
-        let alarm = self.rng.pick(&[1, 1, 2]);
+        let alarm = self.rng.pick(&[1, 2]);
         let all = |action| AlarmRequest { action, member_id, alarm };
         if self.rng.one_in(4) {
             // Not an unknown action: that ends etcd 3.7.3 (it looks into an answer that it has not made).
             program.push(Step::Alarm(AlarmRequest { alarm: self.rng.pick(&[0, 1, 2]), ..all(self.enumerated(2)) }));
         }
         program.push(Step::Alarm(all(1)));
-        for _ in 0..self.rng.below(10) {
-            let step = self.step();
+        for _ in 0..self.rng.below(14) {
+            let step = self.under_alarm();
             program.push(step);
         }
         if self.rng.one_in(8) {
             program.push(Step::Restart);
+            program.push(self.under_alarm());
         }
         program.push(Step::Alarm(AlarmRequest { alarm: self.rng.pick(&[0, 1, 2]), ..all(0) }));
         program.push(Step::Alarm(all(2)));
     }
 
-    /// A watcher gets more in one revision than a message may have.
+    fn under_alarm(&mut self) -> Step {
+        match self.rng.below(20) {
+            0..8 => Step::Txn(self.outer_txn()),
+            8 | 9 => Step::Put(self.put()),
+            10 => {
+                let key = self.key();
+                let mut put = self.sound_put(key);
+                self.size(&mut put);
+                Step::Put(put)
+            }
+            11 => Step::Delete(self.delete()),
+            12 | 13 => Step::Compact(self.compacted(), self.rng.one_in(3)),
+            14 => self.grant(),
+            15 => {
+                let ttl = self.rng.pick(&[-1, 0, 1, i64::MAX, 9_000_000_000]);
+                Step::ShortLease(LeaseGrantRequest { ttl, id: self.rng.pick(&[0, 21]) })
+            }
+            16 => Step::Revoke(self.rng.pick(&[0, CHOSEN, 11])),
+            _ => self.step(),
+        }
+    }
+
+    /// A watcher gets more in one revision than a message may have, or in many that it looks up together.
     pub(super) fn fragments(&mut self, program: &mut Vec<Step>) {
         let (first, end): (&[u8], Bytes) = (b"large/", Bytes::from_static(b"large0"));
-        let stream = self.rng.below(STREAMS);
-        let mut watch = WatchCreateRequest { prev_kv: true, fragment: !self.rng.one_in(4), ..self.watch() };
-        (watch.key, watch.range_end, watch.start_revision) = (Bytes::copy_from_slice(first), end.clone(), 0);
-        if self.rng.one_in(3) {
-            watch.start_revision = at(0);
-        }
-        let late = self.rng.one_in(2);
-        if !late {
+        let (stream, late) = (self.rng.below(STREAMS), self.rng.one_in(2));
+        let mut watch = WatchCreateRequest { prev_kv: true, fragment: !self.rng.one_in(5), ..self.watch() };
+        let one = late && self.rng.one_in(4);
+        (watch.key, watch.range_end) = match self.rng.below(6) {
+            _ if one => (Bytes::from_static(b"large/0"), Bytes::new()),
+            0 => (Bytes::copy_from_slice(first), Bytes::from_static(b"\0")),
+            1 => (Bytes::from_static(b"\0"), Bytes::from_static(b"\0")),
+            2 => (Bytes::new(), Bytes::from_static(b"\0")),
+            _ => (Bytes::copy_from_slice(first), end.clone()),
+        };
+        watch.start_revision = if late { at(0) } else { self.rng.pick(&[0, 0, CURRENT + 1]) };
+        if late {
+            // What there was before the program is not looked up.
+            program.push(Step::Compact(at(0), false));
+        } else {
             program.push(Step::Watch(stream, watch.clone()));
         }
         for number in 0..self.rng.within(9, 13) {
-            let key = [first, &[b'0' + u8::try_from(number).unwrap()]].concat().into();
-            let value = Bytes::from(vec![b'v'; self.rng.pick(&[60_000, 60_000, 60_000, 100])]);
+            let number = if one { 0 } else { u8::try_from(number).unwrap() };
+            let key = [first, &[b'0' + number]].concat().into();
+            let value = Bytes::from(vec![b'v'; self.rng.pick(&[60_000, 60_000, 60_000, 60_000, 60_000, 100])]);
             program.push(Step::Put(PutRequest { key, value, ..Default::default() }));
         }
         program.push(Step::Progress(stream));
@@ -71,12 +102,8 @@ impl Make {
         if late {
             program.push(Step::Watch(stream, watch));
         }
-        let count = RangeRequest {
-            key: b"\0".as_slice().into(),
-            range_end: b"\0".as_slice().into(),
-            count_only: true,
-            ..Default::default()
-        };
+        let all = Bytes::from_static(b"\0");
+        let count = RangeRequest { key: all.clone(), range_end: all, count_only: true, ..Default::default() };
         program.push(Step::Range(count));
     }
 }

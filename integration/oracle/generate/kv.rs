@@ -6,13 +6,16 @@ use prost::Message;
 
 use super::{CHOSEN, ENVELOPE, MISSING, Make, OUT_OF_RANGE};
 use crate::oracle::pair::MAX_REQUEST_BYTES;
-use crate::oracle::program::at;
+use crate::oracle::program::{COMPACTED, CURRENT, at};
 
 impl Make {
     pub(super) fn range(&mut self) -> RangeRequest {
         let mut range = self.sound_range();
-        if self.rng.one_in(5) {
+        if self.rng.one_in(6) {
             self.flaw_in_range(&mut range);
+            if self.rng.one_in(4) {
+                self.flaw_in_range(&mut range);
+            }
         }
         range
     }
@@ -23,9 +26,10 @@ impl Make {
         let revision = match self.rng.below(10) {
             0..5 => 0,
             5 => self.rng.pick(&[-1, i64::MIN]),
+            6 => self.rng.pick(&[CURRENT, COMPACTED]),
             _ => at(self.rng.within(0, 10)),
         };
-        let filtered = self.rng.one_in(3);
+        let filtered = if self.rng.one_in(3) { self.rng.pick(&[1, 2, 4, 8, 3, 12, 15]) } else { 0 };
         RangeRequest {
             key,
             range_end,
@@ -36,15 +40,19 @@ impl Make {
             serializable: self.rng.one_in(4),
             keys_only: self.rng.one_in(4),
             count_only: self.rng.one_in(6),
-            min_mod_revision: self.bound(filtered),
-            max_mod_revision: self.bound(filtered),
-            min_create_revision: self.bound(filtered),
-            max_create_revision: self.bound(filtered),
+            min_mod_revision: if filtered & 1 != 0 { self.least() } else { 0 },
+            max_mod_revision: if filtered & 2 != 0 { self.most() } else { 0 },
+            min_create_revision: if filtered & 4 != 0 { self.least() } else { 0 },
+            max_create_revision: if filtered & 8 != 0 { self.most() } else { 0 },
         }
     }
 
-    fn bound(&mut self, filtered: bool) -> i64 {
-        if filtered && self.rng.one_in(2) { self.revision() } else { 0 }
+    fn least(&mut self) -> i64 {
+        if self.rng.one_in(2) { at(self.rng.within(-5, 5)) } else { self.revision() }
+    }
+
+    fn most(&mut self) -> i64 {
+        if self.rng.one_in(2) { at(self.rng.within(5, 40)) } else { self.revision() }
     }
 
     pub(super) fn flaw_in_range(&mut self, range: &mut RangeRequest) {
@@ -52,8 +60,8 @@ impl Make {
             0 => range.key = Bytes::new(),
             1 => range.sort_order = self.rng.pick(&[OUT_OF_RANGE, -1]),
             2 => range.sort_target = self.rng.pick(&[OUT_OF_RANGE, -1]),
-            3 => range.revision = self.rng.pick(&[at(1000), i64::MAX, at(90)]),
-            _ => range.revision = self.rng.pick(&[1, 1, at(-1), at(0), at(1)]),
+            3 => range.revision = self.rng.pick(&[CURRENT + 1, i64::MAX, at(90)]),
+            _ => range.revision = self.rng.pick(&[1, 1, COMPACTED - 1, at(0), at(1)]),
         }
     }
 
@@ -64,8 +72,21 @@ impl Make {
         if range.sort_order == 0 && range.sort_target > 0 && range.sort_target != OUT_OF_RANGE {
             range.sort_target = 0;
         }
-        if self.rng.one_in(4) {
-            return range;
+        match self.rng.below(5) {
+            0 => {
+                if self.rng.one_in(8) {
+                    range.key = Bytes::new();
+                }
+                return range;
+            }
+            1 => {
+                let filter = self.rng.pick(&[1, 0]);
+                (range.min_mod_revision, range.max_mod_revision) = (filter, self.rng.pick(&[0, 1]));
+                (range.min_create_revision, range.max_create_revision) = (1 - filter, self.rng.pick(&[0, 1]));
+                (range.sort_target, range.sort_order) = (0, self.rng.pick(&[0, 0, 1]));
+                return range;
+            }
+            _ => {}
         }
         let known = |value: i32| (0..=4).contains(&value);
         RangeRequest {
@@ -82,11 +103,10 @@ impl Make {
     pub(super) fn put(&mut self) -> PutRequest {
         let key = self.key();
         let mut put = self.sound_put(key);
-        if self.rng.one_in(8) {
-            self.flaw_in_put(&mut put);
-        }
-        if self.rng.one_in(400) {
+        if self.rng.one_in(120) {
             self.size(&mut put);
+        } else if self.rng.one_in(12) {
+            self.flaw_in_put(&mut put);
         }
         put
     }
@@ -125,12 +145,23 @@ impl Make {
         }
     }
 
-    /// As large as may be, or by one byte or much more too large.
-    fn size(&mut self, put: &mut PutRequest) {
+    /// As large as may be, or by one byte or much more too large; some of these with another flaw.
+    pub(super) fn size(&mut self, put: &mut PutRequest) {
+        (put.ignore_value, put.ignore_lease) = (false, false);
+        match self.rng.below(6) {
+            0 => put.lease = MISSING,
+            1 if self.keeps => (put.ignore_lease, put.lease) = (true, 0),
+            2 if self.keeps => put.ignore_value = true,
+            3 if self.keeps => (put.ignore_lease, put.lease) = (true, 11),
+            4 if self.keeps => {
+                (put.ignore_lease, put.lease, put.ignore_value) = (true, 0, true);
+            }
+            _ => {}
+        }
         let too_large = self.rng.below(2);
-        if self.rng.one_in(6) {
+        if self.rng.one_in(4) {
             put.value = Bytes::from(vec![b'v'; MAX_REQUEST_BYTES + 513 * 1024]);
-        } else if !put.key.is_empty() && !put.ignore_value {
+        } else {
             *put = fill(put.clone(), MAX_REQUEST_BYTES - ENVELOPE + too_large);
         }
     }

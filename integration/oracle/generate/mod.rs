@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use jine::pb::etcdserverpb::LeaseGrantRequest;
 
-use super::program::{CHOSEN, STREAMS, Step, at};
+use super::program::{CHOSEN, COMPACTED, CURRENT, STREAMS, Step, at};
 use super::rng::Rng;
 
 const KEYS: &[&[u8]] = &[b"a", b"a\0", b"aa", b"b", b"b\xff", b"c", b"\0", b"\xff\xfe", b"d"];
@@ -30,7 +30,7 @@ pub(super) const ENVELOPE: usize = 17;
 /// The program of a seed.
 pub(crate) fn program(seed: u64) -> Vec<Step> {
     let mut make = Make::new(seed);
-    make.watching = make.rng.one_in(3);
+    make.watching = make.rng.one_in(2);
     make.hashing = make.rng.one_in(8);
     let mut program = Vec::new();
     if make.hashing {
@@ -44,8 +44,8 @@ pub(crate) fn program(seed: u64) -> Vec<Step> {
         match make.rng.below(4000) {
             0 => make.expiry(&mut program),
             1 => program.push(Step::Restart),
-            2..8 => make.alarm(&mut program),
-            8..11 => make.fragments(&mut program),
+            2..14 => make.alarm(&mut program),
+            14..20 => make.fragments(&mut program),
             _ => {
                 let step = make.step();
                 program.push(step);
@@ -87,6 +87,8 @@ struct Make {
     keeps: bool,
     /// Keys that the transaction in the making has not put.
     unused: Vec<&'static [u8]>,
+    /// Whether it only deletes, whatever range.
+    wide: bool,
 }
 
 impl Make {
@@ -99,31 +101,32 @@ impl Make {
             deletes: true,
             keeps: true,
             unused: Vec::new(),
+            wide: false,
         }
     }
 
     fn step(&mut self) -> Step {
         match self.rng.below(if self.watching { 1160 } else { 1000 }) {
-            0..330 => Step::Put(self.put()),
-            330..455 => Step::Range(self.range()),
-            455..505 => Step::RangeStream(self.streamed_range()),
-            505..580 => Step::Delete(self.delete()),
+            960..1000 if self.hashing => Step::HashKv(self.hashed()),
+            0..350 => Step::Put(self.put()),
+            350..450 => Step::Range(self.range()),
+            450..520 => Step::RangeStream(self.streamed_range()),
+            520..580 => Step::Delete(self.delete()),
             580..855 => Step::Txn(self.outer_txn()),
             855..885 => Step::Compact(self.compacted(), self.rng.one_in(3)),
             885..925 => self.grant(),
-            925..940 => self.revoke(),
-            940..955 => Step::KeepAlive(self.lease()),
-            955..975 => Step::TimeToLive(self.lease(), self.rng.one_in(2)),
+            925..945 => self.revoke(),
+            945..960 => Step::KeepAlive(self.lease()),
+            960..975 => Step::TimeToLive(self.lease(), self.rng.one_in(2)),
             975..979 => Step::Leases,
             979..985 => {
                 Step::ShortLease(LeaseGrantRequest { ttl: self.rng.within(-2, 5), id: self.rng.pick(&[0, 21]) })
             }
             985..987 => Step::AuthStatus,
             987..989 => Step::Authenticate,
-            989..1000 if self.hashing => Step::HashKv(self.hashed()),
             989..1000 => Step::Put(self.put()),
             1000..1110 => Step::Watch(self.rng.below(STREAMS), self.watch()),
-            1110..1145 => Step::Cancel(self.rng.below(STREAMS), self.rng.within(-1, 7)),
+            1110..1145 => Step::Cancel(self.rng.below(STREAMS), self.rng.within(-1, 4)),
             _ => Step::Progress(self.rng.below(STREAMS)),
         }
     }
@@ -150,7 +153,7 @@ impl Make {
     fn revision(&mut self) -> i64 {
         match self.rng.below(20) {
             0 => self.rng.pick(&[-1, 1, 2, i64::MAX, i64::MIN, at(1000)]),
-            1 => 0,
+            1 => self.rng.pick(&[0, CURRENT, COMPACTED]),
             2 => at(self.rng.within(-5, 0)),
             3..7 => at(self.rng.within(0, 30)),
             _ => at(self.rng.within(0, 12)),
@@ -163,15 +166,20 @@ impl Make {
             0 => self.rng.pick(&[-1, i64::MIN]),
             1 => self.rng.pick(&[at(1000), i64::MAX]),
             2 | 3 => 0,
+            4 => CURRENT,
+            5 => at(self.rng.within(1, 4)),
             _ => at(self.rng.within(1, 25)),
         }
     }
 
     /// Not 0: etcd takes that once, on a store that was never compacted, and jine as long as it was not.
     fn compacted(&mut self) -> i64 {
-        match self.revision() {
-            0 => at(0),
-            revision => revision,
+        match self.rng.below(12) {
+            0 => self.rng.pick(&[-1, i64::MIN]),
+            1 => self.rng.pick(&[CURRENT + 1, CURRENT + 1, i64::MAX]),
+            2 => self.rng.pick(&[CURRENT, CURRENT - 1]),
+            3 => self.rng.pick(&[at(-1), COMPACTED + 1]),
+            _ => at(self.rng.within(0, 30)),
         }
     }
 

@@ -16,10 +16,12 @@ impl Make {
         self.keeps = !self.deletes;
         let sound = !self.rng.one_in(5);
         self.unused = KEYS.to_vec();
+        self.wide = self.deletes && self.rng.one_in(4);
         let mut txn = self.txn(DEPTH, sound);
-        if self.rng.one_in(3) {
+        if self.rng.one_in(4) {
             self.flaw_in_txn(&mut txn);
-        } else if self.rng.one_in(60) {
+        }
+        if self.rng.one_in(20) {
             self.limit(&mut txn);
         }
         (self.deletes, self.keeps) = (true, true);
@@ -42,6 +44,7 @@ impl Make {
     fn op(&mut self, depth: usize, sound: bool) -> RequestOp {
         let request = match self.rng.below(if depth > 1 { 13 } else { 10 }) {
             10.. => Request::RequestTxn(self.txn(depth - 1, sound)),
+            0..6 if sound && self.wide => Request::RequestDeleteRange(self.wide_delete()),
             0..6 if sound && !self.unused.is_empty() => self.sound_write(),
             _ if sound => Request::RequestRange(self.sound_range_inside()),
             ..5 => Request::RequestPut(self.put_inside()),
@@ -59,6 +62,11 @@ impl Make {
             return Request::RequestDeleteRange(DeleteRangeRequest { key, range_end, prev_kv: self.rng.one_in(2) });
         }
         Request::RequestPut(self.sound_put(key))
+    }
+
+    fn wide_delete(&mut self) -> DeleteRangeRequest {
+        let (key, range_end) = self.key_and_end();
+        DeleteRangeRequest { key, range_end, prev_kv: self.rng.one_in(2) }
     }
 
     fn put_inside(&mut self) -> PutRequest {
@@ -95,8 +103,7 @@ impl Make {
             10 => return self.duplicate(txn),
             _ => {
                 let value = Bytes::from(vec![b'v'; MAX_REQUEST_BYTES]);
-                // Large requests are slow.
-                if self.rng.one_in(3) {
+                if self.rng.one_in(2) {
                     put(PutRequest { value, ..sound_put("e") })
                 } else {
                     return self.too_many(txn);
@@ -132,7 +139,12 @@ impl Make {
         let mut pad = TxnRequest::default();
         self.pad(&mut pad, MAX_TXN_OPS + 1);
         match self.rng.below(4) {
-            0 => txn.compare.extend(pad.compare),
+            0 => {
+                txn.compare.extend(pad.compare);
+                if self.rng.one_in(3) {
+                    (txn.success, txn.failure) = (Vec::new(), Vec::new());
+                }
+            }
             1 => txn.success.extend(pad.success),
             2 => txn.failure.extend(pad.failure),
             // What the outer one has is taken off what the inner one may have.
@@ -150,8 +162,11 @@ impl Make {
         self.pad(&mut pad, MAX_TXN_OPS);
         let nests = txn.success.iter().chain(&txn.failure).any(|op| matches!(op.request, Some(Request::RequestTxn(_))));
         match self.rng.below(3) {
+            0 => {
+                let compare = self.compare();
+                txn.compare.extend(pad.compare.into_iter().chain([compare]).skip(txn.compare.len() + 1));
+            }
             _ if nests => {}
-            0 => txn.compare = pad.compare,
             1 => txn.success.extend(pad.success.into_iter().skip(txn.success.len())),
             _ => txn.failure.extend(pad.failure.into_iter().skip(txn.failure.len())),
         }
@@ -161,7 +176,7 @@ impl Make {
         let compare =
             Compare { result: CompareResult::NotEqual as i32, target: CompareTarget::Version as i32, ..self.compare() };
         let compare = Compare { target_union: Some(TargetUnion::Version(-1)), ..compare };
-        let range = RangeRequest { limit: 1, ..self.sound_range_inside() };
+        let range = RangeRequest { range_end: Bytes::new(), ..self.sound_range_inside() };
         let op = RequestOp { request: Some(Request::RequestRange(range)) };
         (txn.compare, txn.success, txn.failure) = (vec![compare; count], vec![op.clone(); count], vec![op; count]);
     }
@@ -176,9 +191,13 @@ impl Make {
             1 => TargetUnion::CreateRevision(self.revision()),
             2 => TargetUnion::ModRevision(self.revision()),
             3 => TargetUnion::Value(self.value()),
+            // Of the ids that a server has chosen nobody knows which is greater.
+            _ if result == CompareResult::Greater as i32 || result == CompareResult::Less as i32 => {
+                TargetUnion::Lease(self.rng.pick(&[11, 12, 13, 0]))
+            }
             _ => TargetUnion::Lease(self.rng.pick(&[11, 12, 13, 0, CHOSEN])),
         };
-        match self.rng.below(50) {
+        match self.rng.below(25) {
             0 => target = self.rng.pick(&[OUT_OF_RANGE, -1]),
             1 => result = self.rng.pick(&[OUT_OF_RANGE, -1]),
             _ => {}

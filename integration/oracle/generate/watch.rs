@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jine::pb::etcdserverpb::WatchCreateRequest;
 
 use super::{Make, OUT_OF_RANGE};
-use crate::oracle::program::at;
+use crate::oracle::program::{COMPACTED, CURRENT, at};
 
 impl Make {
     pub(super) fn watch(&mut self) -> WatchCreateRequest {
@@ -17,10 +17,11 @@ impl Make {
             _ => Vec::new(),
         };
         let start_revision = match self.rng.below(12) {
-            0..5 => 0,
-            5..9 => at(self.rng.within(0, 10)),
-            9 => at(self.rng.within(10, 60)),
-            10 => self.rng.pick(&[1, 1, at(-1)]),
+            0..4 => 0,
+            4..8 => at(self.rng.within(0, 10)),
+            8 => self.rng.pick(&[CURRENT, CURRENT - 1, COMPACTED, COMPACTED + 1]),
+            9 => self.rng.pick(&[CURRENT + 1, CURRENT + 2, at(30)]),
+            10 => self.rng.pick(&[1, COMPACTED - 1, COMPACTED - 1]),
             _ => self.rng.pick(&[-1, i64::MIN]),
         };
         WatchCreateRequest {
@@ -31,8 +32,8 @@ impl Make {
             filters,
             prev_kv: self.rng.one_in(2),
             watch_id: match self.rng.below(3) {
-                0 => self.rng.within(1, 6),
-                1 if self.rng.one_in(2) => self.rng.within(-2, -1),
+                0 => self.rng.within(1, 3),
+                1 if self.rng.one_in(2) => -1,
                 _ => 0,
             },
             fragment: self.rng.one_in(4),
