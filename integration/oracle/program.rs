@@ -45,7 +45,7 @@ pub(crate) const fn at(offset: i64) -> i64 {
     RELATIVE + offset
 }
 
-/// The store's revision when the step is run, and the one that it was compacted at.
+/// The store's revision when the step is run, and the one that it was compacted at; 1 if it never was.
 pub(crate) const CURRENT: i64 = (1 << 50) + (1 << 40);
 pub(crate) const COMPACTED: i64 = (1 << 50) + (1 << 41);
 

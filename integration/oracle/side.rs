@@ -107,7 +107,7 @@ impl Side {
         };
         let mut streams = self.streams();
         for (number, step) in program.iter().enumerate() {
-            (self.now.meaning.current, self.now.meaning.compacted) = (self.now.revision, self.now.compacted);
+            (self.now.meaning.current, self.now.meaning.compacted) = (self.now.revision, self.now.compacted.max(1));
             report.before.push(self.now);
             let outcome = match step {
                 Step::Restart => {

@@ -113,14 +113,26 @@ fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Runs a server until it logs that it serves; returns its address with it.
+/// Runs a server until it logs that it serves; returns its address with it. A port that was free may be taken when it listens there.
 fn start(command: &mut Command, ready: Ready) -> (Process, String) {
+    for _ in 0..10 {
+        match try_start(command, ready) {
+            Ok(started) => return started,
+            Err(log) if log.contains("address already in use") => {}
+            Err(log) => panic!("{command:?} has ended:\n{log}"),
+        }
+    }
+    panic!("no port is free for {command:?}");
+}
+
+/// The error is its log.
+fn try_start(command: &mut Command, ready: Ready) -> Result<(Process, String), String> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let process = Process(child);
     let mut log = String::new();
     let endpoint = loop {
-        let Some(Ok(line)) = lines.next() else { panic!("{command:?} has ended:\n{log}") };
+        let Some(Ok(line)) = lines.next() else { return Err(log) };
         if line.contains(ready.0) {
             let address = line.split_once(ready.1).unwrap_or_else(|| panic!("no address in {line}")).1;
             break address.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
@@ -134,7 +146,7 @@ fn start(command: &mut Command, ready: Ready) -> (Process, String) {
             eprintln!("{line}");
         }
     });
-    (process, endpoint)
+    Ok((process, endpoint))
 }
 
 /// Makes a test of each function for each target.

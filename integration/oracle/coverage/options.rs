@@ -140,7 +140,7 @@ fn txn(request: &TxnRequest) -> Options {
     let given = [
         (request.compare.is_empty(), "no compare"),
         (request.compare.len() == MAX_TXN_OPS, "as many compares as may be"),
-        (request.success.len().max(request.failure.len()) == MAX_TXN_OPS, "as many operations as may be"),
+        (request.success.len() == MAX_TXN_OPS || request.failure.len() == MAX_TXN_OPS, "as many operations as may be"),
         (request.success.is_empty() && request.failure.is_empty(), "no operations"),
         (has(|op| matches!(op, Request::RequestPut(_))), "puts"),
         (has(|op| matches!(op, Request::RequestDeleteRange(_))), "deletes"),

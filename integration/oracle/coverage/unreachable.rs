@@ -210,5 +210,6 @@ const RULES: &[Rule] = &[
     rule(WATCH, Of(&["noput", "noput and nodelete"]), Of(&["put"]), "they are filtered"),
     rule(WATCH, Of(&["nodelete", "noput and nodelete"]), Of(&["delete"]), "they are filtered"),
     rule(WATCH, Of(&["noput and nodelete"]), Of(&["prev_kv told", "no prev_kv", "fragments"]), "nothing is told"),
+    rule(WATCH, Of(&["no key"]), Of(&["range empty"]), "it is the smallest key: nothing comes before it"),
     rule(WATCH, Of(&["no id"]), Of(&["id taken"]), "the server chooses another"),
 ];

@@ -5,8 +5,8 @@ use jine::pb::etcdserverpb::{
     AlarmRequest, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, WatchCreateRequest,
 };
 
-use super::Make;
-use crate::oracle::program::{CHOSEN, CURRENT, STREAMS, Step, at};
+use super::{MISSING, Make, OUT_OF_RANGE};
+use crate::oracle::program::{CHOSEN, COMPACTED, CURRENT, STREAMS, Step, at};
 
 /// The lease that expires.
 const SHORT: i64 = 31;
@@ -28,11 +28,12 @@ impl Make {
     /// An alarm is raised, things are tried, and it is lifted.
     pub(super) fn alarm(&mut self, program: &mut Vec<Step>) {
         let member_id = self.rng.pick(&[0, 0, 7]);
-        let alarm = self.rng.pick(&[1, 2]);
+        let alarm = self.rng.pick(&[1, 1, 2, 2, 2]);
         let all = |action| AlarmRequest { action, member_id, alarm };
         if self.rng.one_in(4) {
             // Not an unknown action: that ends etcd 3.7.3 (it looks into an answer that it has not made).
-            program.push(Step::Alarm(AlarmRequest { alarm: self.rng.pick(&[0, 1, 2]), ..all(self.enumerated(2)) }));
+            let action = self.rng.pick(&[0, 1, 1, 2]);
+            program.push(Step::Alarm(AlarmRequest { alarm: self.rng.pick(&[0, 1, 2]), ..all(action) }));
         }
         program.push(Step::Alarm(all(1)));
         for _ in 0..self.rng.below(14) {
@@ -49,22 +50,41 @@ impl Make {
 
     fn under_alarm(&mut self) -> Step {
         match self.rng.below(20) {
-            0..8 => Step::Txn(self.outer_txn()),
-            8 | 9 => Step::Put(self.put()),
-            10 => {
+            0..7 => {
+                let mut txn = self.outer_txn();
+                self.compare_more(&mut txn);
+                if self.rng.one_in(5) {
+                    self.limit(&mut txn);
+                }
+                Step::Txn(txn)
+            }
+            7..9 => {
                 let key = self.key();
                 let mut put = self.sound_put(key);
-                self.size(&mut put);
+                put.lease = if self.rng.one_in(3) { MISSING } else { 0 };
+                match self.rng.below(6) {
+                    0 => (put.ignore_value, put.value) = (true, Bytes::new()),
+                    1 => (put.ignore_lease, put.lease) = (true, 0),
+                    2 => (put.ignore_value, put.value, put.ignore_lease, put.lease) = (true, Bytes::new(), true, 0),
+                    3 => self.flaw_in_put(&mut put),
+                    _ => self.size(&mut put),
+                }
                 Step::Put(put)
             }
-            11 => Step::Delete(self.delete()),
-            12 | 13 => Step::Compact(self.compacted(), self.rng.one_in(3)),
+            9..12 => {
+                let (key, range_end) = self.key_and_end();
+                Step::Delete(DeleteRangeRequest { key, range_end, prev_kv: self.rng.one_in(2) })
+            }
+            12 | 13 => {
+                let revision = self.rng.pick(&[-1, i64::MIN, COMPACTED, CURRENT, CURRENT + 1, at(5)]);
+                Step::Compact(revision, self.rng.one_in(3))
+            }
             14 => self.grant(),
-            15 => {
+            15 | 16 => {
                 let ttl = self.rng.pick(&[-1, 0, 1, i64::MAX, 9_000_000_000]);
                 Step::ShortLease(LeaseGrantRequest { ttl, id: self.rng.pick(&[0, 21]) })
             }
-            16 => Step::Revoke(self.rng.pick(&[0, CHOSEN, 11])),
+            17 => Step::Revoke(self.rng.pick(&[0, CHOSEN, CHOSEN, 11])),
             _ => self.step(),
         }
     }
@@ -74,15 +94,16 @@ impl Make {
         let (first, end): (&[u8], Bytes) = (b"large/", Bytes::from_static(b"large0"));
         let (stream, late) = (self.rng.below(STREAMS), self.rng.one_in(2));
         let mut watch = WatchCreateRequest { prev_kv: true, fragment: !self.rng.one_in(5), ..self.watch() };
-        let one = late && self.rng.one_in(4);
+        let one = late && self.rng.one_in(2);
+        watch.filters = self.rng.pick(&[vec![], vec![0], vec![1], vec![OUT_OF_RANGE]]);
         (watch.key, watch.range_end) = match self.rng.below(6) {
             _ if one => (Bytes::from_static(b"large/0"), Bytes::new()),
             0 => (Bytes::copy_from_slice(first), Bytes::from_static(b"\0")),
             1 => (Bytes::from_static(b"\0"), Bytes::from_static(b"\0")),
-            2 => (Bytes::new(), Bytes::from_static(b"\0")),
+            2 | 3 => (Bytes::new(), Bytes::from_static(b"\0")),
             _ => (Bytes::copy_from_slice(first), end.clone()),
         };
-        watch.start_revision = if late { at(0) } else { self.rng.pick(&[0, 0, CURRENT + 1]) };
+        watch.start_revision = if late { at(0) } else { self.rng.pick(&[0, CURRENT + 1]) };
         if late {
             // What there was before the program is not looked up.
             program.push(Step::Compact(at(0), false));

@@ -26,7 +26,8 @@ impl Make {
         let revision = match self.rng.below(10) {
             0..5 => 0,
             5 => self.rng.pick(&[-1, i64::MIN]),
-            6 => self.rng.pick(&[CURRENT, COMPACTED]),
+            6 => CURRENT,
+            7 => COMPACTED,
             _ => at(self.rng.within(0, 10)),
         };
         let filtered = if self.rng.one_in(3) { self.rng.pick(&[1, 2, 4, 8, 3, 12, 15]) } else { 0 };
@@ -56,8 +57,8 @@ impl Make {
     }
 
     pub(super) fn flaw_in_range(&mut self, range: &mut RangeRequest) {
-        match self.rng.below(5) {
-            0 => range.key = Bytes::new(),
+        match self.rng.below(7) {
+            0 | 5 => range.key = Bytes::new(),
             1 => range.sort_order = self.rng.pick(&[OUT_OF_RANGE, -1]),
             2 => range.sort_target = self.rng.pick(&[OUT_OF_RANGE, -1]),
             3 => range.revision = self.rng.pick(&[CURRENT + 1, i64::MAX, at(90)]),
@@ -74,7 +75,7 @@ impl Make {
         }
         match self.rng.below(5) {
             0 => {
-                if self.rng.one_in(8) {
+                if self.rng.one_in(4) {
                     range.key = Bytes::new();
                 }
                 return range;
@@ -83,7 +84,7 @@ impl Make {
                 let filter = self.rng.pick(&[1, 0]);
                 (range.min_mod_revision, range.max_mod_revision) = (filter, self.rng.pick(&[0, 1]));
                 (range.min_create_revision, range.max_create_revision) = (1 - filter, self.rng.pick(&[0, 1]));
-                (range.sort_target, range.sort_order) = (0, self.rng.pick(&[0, 0, 1]));
+                (range.sort_target, range.sort_order) = (0, self.rng.pick(&[0, 0, 0, 1, 1, 1, OUT_OF_RANGE]));
                 return range;
             }
             _ => {}
@@ -103,7 +104,7 @@ impl Make {
     pub(super) fn put(&mut self) -> PutRequest {
         let key = self.key();
         let mut put = self.sound_put(key);
-        if self.rng.one_in(120) {
+        if self.rng.one_in(50) {
             self.size(&mut put);
         } else if self.rng.one_in(12) {
             self.flaw_in_put(&mut put);
@@ -130,7 +131,12 @@ impl Make {
 
     pub(super) fn flaw_in_put(&mut self, put: &mut PutRequest) {
         match self.rng.below(if self.keeps { 5 } else { 2 }) {
-            0 => put.key = Bytes::new(),
+            0 => {
+                put.key = Bytes::new();
+                if self.keeps && self.rng.one_in(3) {
+                    (put.ignore_value, put.value, put.ignore_lease, put.lease) = (true, Bytes::new(), true, 0);
+                }
+            }
             1 => (put.lease, put.ignore_lease) = (MISSING, false),
             2 => (put.ignore_value, put.value) = (true, "given".into()),
             3 => (put.ignore_lease, put.lease) = (true, 11),
@@ -148,7 +154,7 @@ impl Make {
     /// As large as may be, or by one byte or much more too large; some of these with another flaw.
     pub(super) fn size(&mut self, put: &mut PutRequest) {
         (put.ignore_value, put.ignore_lease) = (false, false);
-        match self.rng.below(6) {
+        match self.rng.below(8) {
             0 => put.lease = MISSING,
             1 if self.keeps => (put.ignore_lease, put.lease) = (true, 0),
             2 if self.keeps => put.ignore_value = true,
@@ -172,7 +178,7 @@ impl Make {
         let range_end = if self.rng.one_in(2) { Bytes::new() } else { range_end };
         let key = match self.rng.below(240) {
             0..8 => Bytes::new(),
-            8 => Bytes::from(vec![b'k'; MAX_REQUEST_BYTES]),
+            8..11 => Bytes::from(vec![b'k'; MAX_REQUEST_BYTES]),
             _ => key,
         };
         DeleteRangeRequest { key, range_end, prev_kv: self.rng.one_in(2) }

@@ -31,7 +31,7 @@ pub(super) const ENVELOPE: usize = 17;
 pub(crate) fn program(seed: u64) -> Vec<Step> {
     let mut make = Make::new(seed);
     make.watching = make.rng.one_in(2);
-    make.hashing = make.rng.one_in(8);
+    make.hashing = make.rng.one_in(6);
     let mut program = Vec::new();
     if make.hashing {
         // What was before the program had leases whose ids the servers have chosen, and etcd remembers hashes of what is compacted.
@@ -41,11 +41,11 @@ pub(crate) fn program(seed: u64) -> Vec<Step> {
     }
     let steps = make.rng.below(60) + 30;
     while program.len() < steps {
-        match make.rng.below(4000) {
-            0 => make.expiry(&mut program),
-            1 => program.push(Step::Restart),
-            2..14 => make.alarm(&mut program),
-            14..20 => make.fragments(&mut program),
+        match make.rng.below(8000) {
+            0..3 => make.expiry(&mut program),
+            3..5 => program.push(Step::Restart),
+            5..54 => make.alarm(&mut program),
+            54..78 => make.fragments(&mut program),
             _ => {
                 let step = make.step();
                 program.push(step);
@@ -108,10 +108,10 @@ impl Make {
     fn step(&mut self) -> Step {
         match self.rng.below(if self.watching { 1160 } else { 1000 }) {
             960..1000 if self.hashing => Step::HashKv(self.hashed()),
-            0..350 => Step::Put(self.put()),
-            350..450 => Step::Range(self.range()),
-            450..520 => Step::RangeStream(self.streamed_range()),
-            520..580 => Step::Delete(self.delete()),
+            0..385 => Step::Put(self.put()),
+            385..475 => Step::Range(self.range()),
+            475..540 => Step::RangeStream(self.streamed_range()),
+            540..580 => Step::Delete(self.delete()),
             580..855 => Step::Txn(self.outer_txn()),
             855..885 => Step::Compact(self.compacted(), self.rng.one_in(3)),
             885..925 => self.grant(),
@@ -165,9 +165,9 @@ impl Make {
         match self.rng.below(8) {
             0 => self.rng.pick(&[-1, i64::MIN]),
             1 => self.rng.pick(&[at(1000), i64::MAX]),
-            2 | 3 => 0,
-            4 => CURRENT,
-            5 => at(self.rng.within(1, 4)),
+            2 => 0,
+            3 => CURRENT,
+            4..7 => at(self.rng.within(1, 4)),
             _ => at(self.rng.within(1, 25)),
         }
     }
@@ -178,7 +178,7 @@ impl Make {
             0 => self.rng.pick(&[-1, i64::MIN]),
             1 => self.rng.pick(&[CURRENT + 1, CURRENT + 1, i64::MAX]),
             2 => self.rng.pick(&[CURRENT, CURRENT - 1]),
-            3 => self.rng.pick(&[at(-1), COMPACTED + 1]),
+            3 => self.rng.pick(&[1, COMPACTED + 1]),
             _ => at(self.rng.within(0, 30)),
         }
     }

@@ -7,6 +7,7 @@ use jine::pb::etcdserverpb::{Compare, DeleteRangeRequest, PutRequest, RangeReque
 
 use super::{CHOSEN, KEYS, MAX_TXN_OPS, MISSING, Make, OUT_OF_RANGE};
 use crate::oracle::pair::MAX_REQUEST_BYTES;
+use crate::oracle::program::CURRENT;
 
 const DEPTH: usize = 3;
 
@@ -18,10 +19,12 @@ impl Make {
         self.unused = KEYS.to_vec();
         self.wide = self.deletes && self.rng.one_in(4);
         let mut txn = self.txn(DEPTH, sound);
-        if self.rng.one_in(4) {
+        let flawed = self.rng.one_in(4);
+        if flawed {
+            self.compare_more(&mut txn);
             self.flaw_in_txn(&mut txn);
         }
-        if self.rng.one_in(20) {
+        if self.rng.one_in(if flawed { 4 } else { 40 }) {
             self.limit(&mut txn);
         }
         (self.deletes, self.keeps) = (true, true);
@@ -30,7 +33,7 @@ impl Make {
 
     /// One that is sound puts no key twice, nor deletes what it puts.
     fn txn(&mut self, depth: usize, sound: bool) -> TxnRequest {
-        let compares = if sound { self.rng.pick(&[0, 1, 1]) } else { self.rng.pick(&[0, 1, 1, 2]) };
+        let compares = self.rng.pick(&[0, 1, 1, 2]);
         let compare = (0..compares).map(|_| self.compare()).collect();
         let (success, failure) = (self.ops(depth, sound), self.ops(depth, sound));
         TxnRequest { compare, success, failure }
@@ -156,18 +159,28 @@ impl Make {
         }
     }
 
+    /// Several compares, or none: what comes of them does not matter where the transaction is refused.
+    pub(super) fn compare_more(&mut self, txn: &mut TxnRequest) {
+        match self.rng.below(6) {
+            0 => txn.compare.clear(),
+            1 => {}
+            count => txn.compare.extend((1..count).map(|_| self.compare())),
+        }
+    }
+
     /// As much as may be.
-    fn limit(&mut self, txn: &mut TxnRequest) {
+    pub(super) fn limit(&mut self, txn: &mut TxnRequest) {
         let mut pad = TxnRequest::default();
         self.pad(&mut pad, MAX_TXN_OPS);
         let nests = txn.success.iter().chain(&txn.failure).any(|op| matches!(op.request, Some(Request::RequestTxn(_))));
-        match self.rng.below(3) {
-            0 => {
+        match self.rng.below(5) {
+            0 => txn.compare.extend(pad.compare.into_iter().skip(txn.compare.len())),
+            1 | 2 => {
                 let compare = self.compare();
                 txn.compare.extend(pad.compare.into_iter().chain([compare]).skip(txn.compare.len() + 1));
             }
             _ if nests => {}
-            1 => txn.success.extend(pad.success.into_iter().skip(txn.success.len())),
+            3 => txn.success.extend(pad.success.into_iter().skip(txn.success.len())),
             _ => txn.failure.extend(pad.failure.into_iter().skip(txn.failure.len())),
         }
     }
@@ -189,11 +202,12 @@ impl Make {
         let target_union = match operand {
             0 => TargetUnion::Version(self.rng.within(-1, 3)),
             1 => TargetUnion::CreateRevision(self.revision()),
+            2 if self.rng.one_in(3) => TargetUnion::ModRevision(CURRENT),
             2 => TargetUnion::ModRevision(self.revision()),
             3 => TargetUnion::Value(self.value()),
             // Of the ids that a server has chosen nobody knows which is greater.
             _ if result == CompareResult::Greater as i32 || result == CompareResult::Less as i32 => {
-                TargetUnion::Lease(self.rng.pick(&[11, 12, 13, 0]))
+                TargetUnion::Lease(self.rng.pick(&[11, 12, 13, 0, -6]))
             }
             _ => TargetUnion::Lease(self.rng.pick(&[11, 12, 13, 0, CHOSEN])),
         };

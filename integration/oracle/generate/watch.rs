@@ -25,7 +25,7 @@ impl Make {
             _ => self.rng.pick(&[-1, i64::MIN]),
         };
         WatchCreateRequest {
-            key: if self.rng.one_in(20) { Bytes::new() } else { key },
+            key: if self.rng.one_in(12) { Bytes::new() } else { key },
             range_end,
             start_revision,
             progress_notify: self.rng.one_in(4),
