@@ -108,6 +108,9 @@ fn command(program: &Path, settings: &Settings) -> Command {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     // A Ctrl-C at the terminal is for jine, which stops the server last.
     command.process_group(0).kill_on_drop(true);
+    if std::env::var_os("GOMAXPROCS").is_none() {
+        command.env("GOMAXPROCS", processors().to_string());
+    }
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
         if name_text.starts_with("JINE_") || ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"].contains(&&*name_text) {
@@ -115,6 +118,12 @@ fn command(program: &Path, settings: &Settings) -> Command {
         }
     }
     command
+}
+
+/// How many threads run the server's code at a time: half of the machine's. It does jine's writes one after the other, so that more of
+/// them mostly wake each other, and take the processors that jine needs itself (docs/performance.md).
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1))
 }
 
 /// The server writes `<program>_<pid>.ports` when it listens.
