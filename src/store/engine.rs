@@ -12,6 +12,7 @@ mod command;
 mod expire;
 mod group;
 mod launch;
+mod pace;
 mod plan;
 mod receive;
 mod replay;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 pub use command::{Command, Write};
 use expire::DueCheck;
 use group::{Group, InFlight};
+use pace::Pace;
 pub use shared::{Progress, Service, Shared};
 
 use super::error::Error;
@@ -82,6 +84,9 @@ pub struct Engine<L: Log> {
     fence: Option<Fence>,
     /// Writes to be planned before any other, in this order.
     backlog: VecDeque<Write>,
+    /// How many more there are than the backlog holds, as of a moment ago.
+    waiting: usize,
+    pace: Pace,
     next: Group,
     inflight: Option<InFlight>,
     /// So many of the next groups take one entry only: together they were refused.
@@ -130,7 +135,7 @@ impl<L: Log> Engine<L> {
         writes: &mut mpsc::UnboundedReceiver<Write>,
         tick: &mut tokio::time::Interval,
     ) -> Result<(), Fatal> {
-        self.launch();
+        self.launch(writes);
         let idle = self.inflight.is_none();
         let accepting = self.accepts_writes();
         tokio::select! {
@@ -143,7 +148,8 @@ impl<L: Log> Engine<L> {
                 Ok(())
             }
             write = writes.recv(), if accepting => {
-                self.accept(write, writes);
+                self.backlog.extend(write);
+                self.gather(writes);
                 Ok(())
             }
             _ = tick.tick() => {
@@ -172,13 +178,16 @@ impl<L: Log> Engine<L> {
         self.backlog.is_empty() && !self.next.is_full(&self.log.traits())
     }
 
-    /// Plans a write and all that wait behind it, so that they travel together.
-    fn accept(&mut self, write: Option<Write>, writes: &mut mpsc::UnboundedReceiver<Write>) {
-        let mut more = write;
-        while let Some(write) = more {
-            self.backlog.push_back(write);
+    /// Plans all writes that wait, as far as the next group goes, so that they travel together.
+    fn gather(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
+        loop {
+            self.waiting = writes.len();
             self.plan_backlog();
-            more = if self.accepts_writes() { writes.try_recv().ok() } else { None };
+            if !self.accepts_writes() {
+                return;
+            }
+            let Ok(write) = writes.try_recv() else { return };
+            self.backlog.push_back(write);
         }
     }
 

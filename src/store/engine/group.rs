@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::command::Write;
 use crate::state::{Layer, Response, Sequence};
@@ -64,6 +65,8 @@ pub struct InFlight {
     pub unknown: bool,
     /// None once it is done, or given up.
     pub done: Option<Appending>,
+    /// When it was sent.
+    pub since: Instant,
 }
 
 /// An append under way. Goes on only while it is polled; dropped, it sends nothing more. (It cannot be shared between threads, so neither can
@@ -77,6 +80,11 @@ impl Group {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether it is no batch yet.
+    pub fn is_single(&self) -> bool {
+        self.messages == 1
     }
 
     pub fn is_full(&self, traits: &Traits) -> bool {

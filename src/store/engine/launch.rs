@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::group::{Appending, Group, InFlight, Origin, PlannedEntry};
 use super::{Engine, Fatal, Write};
@@ -12,7 +13,7 @@ use crate::store::log::{AppendError, Checkpoint, EntryId, Identity, Log, Outgoin
 
 impl<L: Log> Engine<L> {
     /// Sends the next group if none is in flight.
-    pub(super) fn launch(&mut self) {
+    pub(super) fn launch(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
         if self.inflight.is_some() {
             return;
         }
@@ -32,7 +33,7 @@ impl<L: Log> Engine<L> {
             let stale = std::mem::take(&mut self.next);
             self.plan_again(stale);
         }
-        self.plan_backlog();
+        self.gather(writes);
         if self.next.entries.is_empty() {
             if self.next.fences.is_empty() {
                 return;
@@ -95,7 +96,8 @@ impl<L: Log> Engine<L> {
         // Not a task of its own: where one client waits for one write, every hand-over between tasks is felt.
         let done: Appending = Box::pin(async move { log.append(to_send).await });
         let done = Some(done);
-        self.inflight = Some(InFlight { group, messages, first, last, first_counter, unknown: false, done });
+        let since = Instant::now();
+        self.inflight = Some(InFlight { group, messages, first, last, first_counter, unknown: false, done, since });
     }
 
     fn stamp(&mut self, group: &Group, first: Sequence) -> Vec<Outgoing> {
@@ -127,9 +129,13 @@ impl<L: Log> Engine<L> {
         outcome: Result<Sequence, AppendError>,
         writes: &mut mpsc::UnboundedReceiver<Write>,
     ) -> Result<(), Fatal> {
-        let Some(expected) = self.inflight.as_ref().map(|inflight| inflight.last) else { return Ok(()) };
+        let Some(inflight) = &self.inflight else { return Ok(()) };
+        let expected = inflight.last;
         match outcome {
-            Ok(last) if last == expected => self.acknowledged(writes).await,
+            Ok(last) if last == expected => {
+                self.pace.landed(inflight.messages.len(), inflight.since.elapsed());
+                self.acknowledged(writes).await
+            }
             Ok(last) => {
                 let why = format!("acknowledged at sequence {last} where {expected} was meant");
                 self.settle(false, why, writes).await

@@ -30,7 +30,7 @@ impl<L: Log> Engine<L> {
 
     /// Gives the write back if it has to wait until what is planned before it is in the log.
     fn plan(&mut self, write: Write) -> Option<Write> {
-        if !self.layers_fit() {
+        if !self.layers_fit() || self.goes_alone() {
             return Some(write);
         }
         let traits = self.log.traits();
@@ -41,6 +41,12 @@ impl<L: Log> Engine<L> {
             Ok(Planned { entry: Some(entry), response }) => return self.add(write, &entry, response, &traits),
         }
         None
+    }
+
+    /// Whether the one message that is planned to go next is to go alone, as all that wait would be written sooner in that way.
+    fn goes_alone(&mut self) -> bool {
+        // It, the one to be planned, and all behind that.
+        self.next.is_single() && self.pace.one_by_one(2 + self.backlog.len() + self.waiting)
     }
 
     fn plan_on_planned_state(&self, write: &Write, traits: &Traits) -> Result<Planned, state::Error> {

@@ -36,6 +36,8 @@ impl<L: Log> Engine<L> {
             fence_asked: false,
             fence: None,
             backlog: Default::default(),
+            waiting: 0,
+            pace: Default::default(),
             next: Group::default(),
             inflight: None,
             alone: 0,

@@ -269,7 +269,13 @@ async fn run(seed: u64, kind: Kind) {
     for n in 0..count {
         let node = open(&stream, 10 + n).await;
         let ms = |dice: &mut Dice| Duration::from_millis(dice.below(6));
-        let timing = Timing { append: ms(&mut dice), read: ms(&mut dice), deliver: ms(&mut dice), ..Timing::default() };
+        let timing = Timing {
+            append: ms(&mut dice),
+            batch: ms(&mut dice) * 4,
+            read: ms(&mut dice),
+            deliver: ms(&mut dice),
+            ..Timing::default()
+        };
         node.log.set_timing(timing);
         let mut fates = dice.split();
         node.log.set_chaos(move |messages| fate(&mut fates, kind, messages));

@@ -1,8 +1,9 @@
 //! Rules 3, 4, 5 and 6: one group in flight, what became of it, and trying again.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::fake::{Fault, Stream};
+use super::fake::{Fault, Stream, Timing};
 use super::support::*;
 use crate::store::log::{Content, Record};
 use crate::store::{Error, Store};
@@ -21,6 +22,29 @@ async fn revisions_are_dense_and_answers_come_in_order() {
     // The first went alone; those that came meanwhile travelled together.
     assert!(a.log.appended().len() <= 3, "{} groups", a.log.appended().len());
     assert_eq!(a.get("k99").await, Ok(Some("v".into())));
+}
+
+/// Where batches are dear, few writes go one by one; many share one batch all the same.
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_the_quicker_way() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.log.set_timing(Timing { batch: Duration::from_millis(20), ..Timing::default() });
+    let sizes_of_a_burst = async |writes: usize| {
+        let before = a.log.appended().len();
+        let puts: Vec<_> = (0..writes).map(|n| a.spawn_put(&format!("k{n}"), "v")).collect();
+        for put in puts {
+            put.await.unwrap().unwrap();
+        }
+        a.log.appended()[before..].iter().map(Vec::len).collect::<Vec<_>>()
+    };
+    // What takes how long is not known before each was tried.
+    assert_eq!(sizes_of_a_burst(6).await, [1, 5]);
+    assert_eq!(sizes_of_a_burst(6).await, [1; 6]);
+    assert_eq!(sizes_of_a_burst(100).await, [100]);
+    assert_eq!(sizes_of_a_burst(7).await, [1; 7]);
+    a.log.set_timing(Timing::default());
+    assert_eq!(sizes_of_a_burst(100).await, [100]);
 }
 
 /// Rule 3: without it (two groups in flight, B planned on A) a refused A leaves a B that was planned on a state that never was.

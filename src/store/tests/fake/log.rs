@@ -23,6 +23,8 @@ use crate::store::log::{
 pub struct Timing {
     /// To the server, and again back.
     pub append: Duration,
+    /// What staging several messages takes beyond that.
+    pub batch: Duration,
     pub read: Duration,
     /// From being stored to being delivered to the follower.
     pub deliver: Duration,
@@ -33,7 +35,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         let ms = Duration::from_millis;
-        Timing { append: ms(1), read: ms(1), deliver: ms(1), append_timeout: ms(2000) }
+        Timing { append: ms(1), batch: ms(0), read: ms(1), deliver: ms(1), append_timeout: ms(2000) }
     }
 }
 
@@ -219,7 +221,8 @@ impl Log for FakeLog {
         self.script().appended.push(group.clone());
         let timing = self.timing();
         let link = self.link.borrow().0;
-        sleep(timing.append / 2).await;
+        let staging = if group.len() > 1 { timing.batch } else { Duration::ZERO };
+        sleep(timing.append / 2 + staging).await;
         self.thawed().await;
         let fault = self.next_fault(group.len());
         let outcome = self.arrive(group, &fault);
