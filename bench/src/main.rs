@@ -26,6 +26,8 @@ mod writes;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use options::Options;
 use run::Run;
 
@@ -38,9 +40,7 @@ fn main() -> io::Result<ExitCode> {
     let mut failures = 0;
     if !options.report_only {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut run = Run::new(&options)?;
-        tokio::task::LocalSet::new().block_on(&runtime, run.all())?;
-        failures = run.failures;
+        failures = tokio::task::LocalSet::new().block_on(&runtime, run(&options))?;
     }
     let text = report::write(&options)?;
     match &options.report {
@@ -49,4 +49,16 @@ fn main() -> io::Result<ExitCode> {
     }
     // What failed is in the report; whoever called is told too.
     Ok(ExitCode::from(u8::from(failures > 0)))
+}
+
+/// Returns how much failed. The servers end with it, also when it is told to stop.
+async fn run(options: &Options) -> io::Result<usize> {
+    let mut run = Run::new(options)?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = run.all() => ended?,
+        _ = terminated.recv() => return Err(io::Error::other("stopped; the same call goes on")),
+        _ = tokio::signal::ctrl_c() => return Err(io::Error::other("stopped; the same call goes on")),
+    }
+    Ok(run.failures)
 }
