@@ -55,3 +55,22 @@ fn the_area_is_laid_at_every_start_and_gone_afterwards() {
     assert_eq!(jine.stop("TERM"), Some(0));
     assert!(!second.exists());
 }
+
+/// Memory is shared with others: logind, for one, removes what was a user's when they leave.
+#[test]
+fn writes_go_on_when_the_area_is_removed() {
+    if !Path::new("/dev/shm").is_dir() {
+        println!("skipped: there is no /dev/shm here");
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let mut jine = Jine::start(embedded(data.path()));
+    let address = jine.address();
+    assert!(write_two(&address));
+    let first = area(data.path()).unwrap();
+    std::fs::remove_dir_all(&first).unwrap();
+    eventually("a batch after the area was removed", || write_two(&address).then_some(()));
+    assert!(area(data.path()).unwrap().is_dir());
+    assert_eq!(etcdctl_ok(&address, &["get", "/", "--prefix", "--print-value-only"]), "1\n1\n");
+    assert_eq!(jine.stop("TERM"), Some(0));
+}

@@ -28,6 +28,9 @@ const TMPFS: u64 = 0x0102_1994;
 /// One group is in flight at a time, of at most 8 MiB unless a single request is larger.
 const ROOM: u64 = 48 << 20;
 
+/// Less than this may not do for one more batch.
+const NEEDED: u64 = 16 << 20;
+
 pub(super) struct Staging {
     /// The stream's directory in the server's store.
     stream: PathBuf,
@@ -61,6 +64,12 @@ impl Staging {
                 tracing::warn!("batches are staged on the disk, which is slower: {why}");
             }
         }
+    }
+
+    /// Whether batches can go on to be staged where they are: what is in memory is shared with others, who may fill or remove it.
+    pub(super) fn is_sound(&self) -> bool {
+        let Some(area) = &self.area else { return true };
+        area.path.join(LOCK).exists() && disk::free(&area.path).is_none_or(|free| free >= NEEDED)
     }
 
     fn try_to_lay(&mut self, link: &Path) -> Result<PathBuf, String> {

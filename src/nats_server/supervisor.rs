@@ -47,6 +47,8 @@ enum End {
     Died(String),
     /// A write has failed, after which it writes no more; and there is room on the disk now.
     CannotWrite,
+    /// The area in memory where batches are staged is full, or was removed.
+    CannotStage,
     Stop,
 }
 
@@ -91,6 +93,10 @@ impl Supervisor {
                     tracing::warn!("nats-server could not write, and there is room on the disk now: restarting it");
                     run.stop().await;
                 }
+                End::CannotStage => {
+                    tracing::warn!("there is no room in memory to stage batches any more: restarting nats-server");
+                    run.stop().await;
+                }
                 End::Died(status) => {
                     tracing::error!(status, pid = run.pid(), "nats-server has died; starting it again");
                 }
@@ -120,11 +126,14 @@ impl Supervisor {
                 },
                 // At once, and then as often as the disk is looked at.
                 Ok(()) = cannot_write.changed() => {
-                    self.stuck.store(true, Ordering::Relaxed);
+                    // It may have been the area in memory that was full; then the disk is not to blame.
+                    self.stuck.store(!disk::has_room(&self.directory.nats()), Ordering::Relaxed);
                     look.reset_immediately();
                 }
                 _ = look.tick() => {
-                    if !*cannot_write.borrow() {
+                    if !self.staging.is_sound() {
+                        return End::CannotStage;
+                    } else if !*cannot_write.borrow() {
                         self.adjust_limit(run);
                     } else if disk::has_room(&self.directory.nats()) {
                         return End::CannotWrite;
