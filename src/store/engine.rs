@@ -136,13 +136,12 @@ impl<L: Log> Engine<L> {
         tick: &mut tokio::time::Interval,
     ) -> Result<(), Fatal> {
         self.launch(writes);
-        let idle = self.inflight.is_none();
         let accepting = self.accepts_writes();
         tokio::select! {
             done = group::landing(&mut self.inflight) => self.landed(done, writes).await,
             Some(command) = commands.recv() => self.command(command, writes).await,
             followed = next_followed(&mut self.follower) => self.followed(followed, writes).await,
-            why = self.log.disturbed(), if idle => self.recover(why, writes).await,
+            why = self.log.disturbed() => self.recover(why, writes).await,
             checked = expire::checked(&mut self.due_check) => {
                 self.expire_due(checked);
                 Ok(())
