@@ -125,9 +125,7 @@ impl Group {
 
     pub fn into_refused(mut self, error: &Error) {
         self.refuse_entries(error);
-        for fence in self.fences {
-            let _ = fence.send(Err(error.clone()));
-        }
+        self.refuse_fences(error);
         for (write, _) in self.readers {
             write.answer(Err(error.clone()));
         }
@@ -139,6 +137,12 @@ impl Group {
             if let Some(Origin::Write(write, _)) = entry.origin.take() {
                 write.answer(Err(error.clone()));
             }
+        }
+    }
+
+    pub fn refuse_fences(&mut self, error: &Error) {
+        for fence in self.fences.drain(..) {
+            let _ = fence.send(Err(error.clone()));
         }
     }
 

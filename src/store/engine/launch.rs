@@ -190,6 +190,8 @@ impl<L: Log> Engine<L> {
                     group.refuse_growth(&Error::NoSpace);
                 } else {
                     group.refuse_entries(&Error::NoSpace);
+                    // Sent again by themselves they would be refused again, without end.
+                    group.refuse_fences(&Error::NoSpace);
                 }
             }
             other if group.entries.len() > 1 => {
@@ -199,6 +201,7 @@ impl<L: Log> Engine<L> {
             other => {
                 tracing::error!(%other, "the log refused a write");
                 group.refuse_entries(&Error::NoLeader);
+                group.refuse_fences(&Error::NoLeader);
             }
         }
         self.plan_again(group);

@@ -35,6 +35,20 @@ async fn a_full_log_refuses_and_takes_writes_again_when_there_is_room_and_the_al
     assert_eq!(a.put("a", "2").await, Ok(2));
 }
 
+/// There a read leaves a fence in the log. Refused, it is told so, and is not sent again and again.
+#[tokio::test(start_paused = true)]
+async fn reads_of_a_full_replicated_log_are_refused_at_once() {
+    let stream = Stream::replicated();
+    let a = open(&stream, 10).await;
+    a.put("a", "1").await.unwrap();
+    let before = a.log.appended().len();
+    stream.set_full(true);
+    assert_eq!(a.get("a").await, Err(Error::NoSpace));
+    assert_eq!(a.log.appended().len(), before + 1);
+    stream.set_full(false);
+    assert_eq!(a.get("a").await, Ok(Some("1".into())));
+}
+
 /// What takes away goes on where the log still takes it, also if it travelled with what does not fit.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_takes_only_little_takes_deletes() {
