@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::compactor::removed_elsewhere;
+use super::compactor::{MANY_FENCES, removed_elsewhere};
 use super::engine::{Command, Shared};
 use super::fence::Fence;
 use super::lessor::Renewal;
@@ -127,7 +127,8 @@ impl<L: Log + Peers> Claimer<L> {
 
     fn is_lessor_needed(&self) -> bool {
         let waits = *self.shared.purged.borrow() < *self.shared.compacted.borrow();
-        waits || !self.shared.lessor().is_empty() || self.shared.state().has_garbage()
+        let fences = self.shared.counters.fences.load(Ordering::Relaxed);
+        waits || !self.shared.lessor().is_empty() || self.shared.state().has_garbage() || fences >= MANY_FENCES
     }
 
     async fn is_there(&self, lessor: Option<SessionId>) -> bool {

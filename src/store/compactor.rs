@@ -22,7 +22,11 @@ const PURGES: usize = 4;
 /// Garbage looked at under one lock of the state.
 const PIECE: usize = 500;
 
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Between two attempts, doubled up to the second: each appends a checkpoint.
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// Fences that are worth a round of their own: where the log is replicated every read may leave one.
+pub const MANY_FENCES: u64 = 10_000;
 
 /// A checkpoint that is in the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,19 +51,22 @@ impl<L: Log> Compactor<L> {
         let mut done = if self.shared.state().has_garbage() { Revision::ZERO } else { *compacted.borrow() };
         self.tell(done);
         let mut asked = false;
+        let mut again = TRY_AGAIN.0;
         loop {
             let wanted = *compacted.borrow_and_update();
             let responsible = self.log.traits().exclusive || *claimed.borrow_and_update() == Some(self.session);
-            if responsible && (wanted > done || asked && self.shared.state().has_garbage()) {
-                asked = false;
+            if responsible && (wanted > done || asked && self.leaves_something()) {
                 match self.round(&mut rounds).await {
                     Ok(revision) => {
                         done = revision;
+                        asked = false;
+                        again = TRY_AGAIN.0;
                         self.tell(done);
                     }
                     Err(why) => {
-                        tracing::debug!(%why, "a compaction waits");
-                        tokio::time::sleep(TRY_AGAIN).await;
+                        tracing::warn!(%why, next_attempt = ?again, "what was compacted could not be removed from the log");
+                        tokio::time::sleep(again).await;
+                        again = (again * 2).min(TRY_AGAIN.1);
                         if self.engine.is_closed() {
                             return;
                         }
@@ -112,6 +119,10 @@ impl<L: Log> Compactor<L> {
         Ok(checkpoint.compacted)
     }
 
+    fn leaves_something(&self) -> bool {
+        self.shared.state().has_garbage() || self.shared.counters.fences.load(Ordering::Relaxed) > 0
+    }
+
     fn tell(&self, done: Revision) {
         self.shared.purged.send_if_modified(|purged| std::mem::replace(purged, done.max(*purged)) < done);
     }
@@ -145,6 +156,7 @@ impl<L: Log> Compactor<L> {
     /// Records that the checkpoint stands for. The two newest checkpoints stay.
     async fn remove_internal(&self, checkpoint: &Checkpoint, previous: Option<Sequence>) -> Result<(), LogError> {
         let below = checkpoint.at.next();
+        self.shared.counters.fences.store(0, Ordering::Relaxed);
         self.purge(Target::Fences, below).await?;
         self.purge(Target::Compactions, below).await?;
         if let Some(claim) = self.shared.claim_place() {

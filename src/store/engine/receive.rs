@@ -10,7 +10,7 @@ use super::group::Origin;
 use super::resume::{TRY_AGAIN, another_message};
 use super::{Engine, Fatal, Trouble, Write};
 use crate::state::{Applied, RevisionEvents, Sequence};
-use crate::store::compactor::Checkpointed;
+use crate::store::compactor::{Checkpointed, MANY_FENCES};
 use crate::store::error::Error;
 use crate::store::log::{Checkpoint, Content, Followed, Log, LogError, SessionId};
 use crate::store::reader::{Decided, Written};
@@ -21,6 +21,7 @@ struct Changes {
     leases: Vec<Applied>,
     claim: Option<(SessionId, Sequence)>,
     entries: u64,
+    fences: u64,
 }
 
 impl<L: Log> Engine<L> {
@@ -199,7 +200,8 @@ impl<L: Log> Engine<L> {
                             changes.leases.push(applied);
                         }
                         Written::Claim => changes.claim = Some((entry.id.session, entry.last)),
-                        Written::Checkpoint(_) | Written::Nothing => {}
+                        Written::Nothing => changes.fences += 1,
+                        Written::Checkpoint(_) => {}
                     }
                 }
                 (events, changes)
@@ -232,6 +234,11 @@ impl<L: Log> Engine<L> {
         }
         if let Some(compacted) = changes.leases.iter().filter_map(|applied| applied.compacted).max() {
             self.shared.compacted.send_replace(compacted);
+        }
+        let fences = self.shared.counters.fences.fetch_add(changes.fences, Ordering::Relaxed);
+        if fences < MANY_FENCES && fences + changes.fences >= MANY_FENCES {
+            self.shared.removal_wanted.notify_one();
+            self.shared.claim_needed.notify_one();
         }
         self.shared.counters.entries_applied.fetch_add(changes.entries, Ordering::Relaxed);
     }

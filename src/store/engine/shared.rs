@@ -46,6 +46,8 @@ pub struct Counters {
     pub groups: AtomicU64,
     pub group_entries: AtomicU64,
     pub settled: AtomicU64,
+    /// Fence records in the log, as far as seen since the last were removed.
+    pub fences: AtomicU64,
     pub outages: AtomicU64,
     pub purged_messages: AtomicU64,
 }

@@ -1,8 +1,11 @@
 //! Rules 7 and 8: what a checkpoint proves, and what may go when.
 
+use std::time::Duration;
+
 use super::fake::{CLUSTER, Stream, put_record};
 use super::support::*;
 use crate::state::{LeaseId, Revision, Sequence};
+use crate::store::compactor::MANY_FENCES;
 use crate::store::log::{Content, EntryId, Outgoing, Record, SessionId, Stamp};
 
 fn place_of(stream: &Stream, wanted: impl Fn(&Record) -> bool) -> Option<Sequence> {
@@ -35,6 +38,25 @@ async fn a_replay_that_disagrees_with_its_checkpoint_stops() {
     stream.remove(put_of(&stream, "kept").unwrap().0);
     let fatal = try_open(stream.connect(), 12).await.err().unwrap();
     assert!(fatal.0.contains("does not add up"), "{fatal}");
+}
+
+/// Where the log is replicated every read may leave a fence: reads alone must not fill it.
+#[tokio::test(start_paused = true)]
+async fn many_fences_are_removed_without_a_compaction() {
+    let stream = Stream::replicated();
+    let a = open(&stream, 10).await;
+    a.put("k", "1").await.unwrap();
+    for _ in 0..MANY_FENCES {
+        a.get("k").await.unwrap();
+    }
+    let few = async {
+        let is_fence = |content: &Content| matches!(content, Content::Ours(_, Record::Fence));
+        while stream.messages().iter().filter(|message| is_fence(&message.content)).count() > 100 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), few).await.unwrap();
+    assert_eq!(open(&stream, 11).await.all().await, a.all().await);
 }
 
 /// Rule 8: were the tombstone gone, and what it covers back after a power cut, the key would live again.
