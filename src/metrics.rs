@@ -131,7 +131,7 @@ impl Collector for Log {
         }
         for (name, help, value) in [
             ("jine_compaction_pending", "Keys and leases with messages still to be removed", figures.garbage),
-            ("etcd_debugging_mvcc_watcher_total", "Total number of watchers", figures.watchers),
+            ("jine_watchers_synced", "Watchers that have been told everything so far", figures.watchers),
             ("jine_leases", "Leases that are alive", figures.leases),
         ] {
             let gauge = ConstGauge::new(value);

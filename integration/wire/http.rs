@@ -122,6 +122,11 @@ async fn metrics_have_etcds_names(target: &Target) {
     ] {
         assert!(body.lines().any(|l| l == line), "no '{line}' in\n{body}");
     }
+    let mut names: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert!(all > 20 && names.len() == all, "a name twice in\n{body}");
     for name in [
         "etcd_server_id{server_id=",
         "etcd_mvcc_db_total_size_in_bytes ",
