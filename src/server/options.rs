@@ -1,9 +1,10 @@
 //! What each part needs to know of the configuration, in its own words.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use super::{Error, Ports};
 use crate::config::{Auth, Config, External, Secret, Server};
@@ -102,14 +103,15 @@ pub(super) fn store(config: &Config, ports: &Ports) -> store::Options {
 
 /// The same after a restart, another for another jine: from its name and where it listens.
 fn member_id(config: &Config, ports: &Ports) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    config.name.hash(&mut hasher);
-    config.clients.advertise.hash(&mut hasher);
-    for (port, _) in &ports.0 {
-        port.address().hash(&mut hasher);
+    let mut hasher = Sha256::new();
+    let addresses = ports.0.iter().map(|(port, _)| port.address().to_string());
+    for part in [config.name.clone()].into_iter().chain(config.clients.advertise.clone()).chain(addresses) {
+        hasher.update(part);
+        hasher.update([0]);
     }
+    let [a, b, c, d, e, f, g, h, ..] = hasher.finalize().0;
     // 0 means "none" in etcd.
-    hasher.finish().max(1)
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 
 pub(super) fn rpc(
