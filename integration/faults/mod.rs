@@ -9,6 +9,7 @@ macro_rules! say {
 
 mod account;
 mod atomic;
+mod away;
 mod big;
 mod both;
 mod compaction;

@@ -61,8 +61,8 @@ pub(super) const ERRORS: &[&str] = &[
 
 /// Errors that clients match and that no program can cause, and where they are tested instead.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
-    ("Unavailable etcdserver: no leader", "needs a log that is away: faults::cut"),
-    ("Unavailable etcdserver: request timed out", "needs a log that does not answer: faults::cut"),
+    ("Unavailable etcdserver: no leader", "needs a log that is away: faults::away"),
+    ("Unavailable etcdserver: request timed out", "needs a log that does not answer: faults::away"),
 ];
 
 const KEYS: &[&str] = &["no key", "one key", "from a key on", "all keys", "between two keys", "the wrong way round"];
