@@ -138,3 +138,64 @@ fn operations_that_may_not_fit_a_batch_are_refused() {
     assert_eq!(code, 78, "{text}");
     assert!(text.contains("--max-txn-ops: a transaction of 999 operations") && text.contains("at most 998"), "{text}");
 }
+
+/// Taken while jine writes; what is put back is the store as of some moment between begin and end of the backup.
+#[test]
+fn a_backup_by_the_nats_command_can_be_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = Nats::start(dir.path(), free_port(), JETSTREAM);
+    let url = format!("nats://127.0.0.1:{}", nats.port);
+    let tool = |arguments: &[&str]| {
+        let output = Command::new(tool("nats")).args(["--server", &url]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let mut jine = Jine::start(self::jine(&url));
+    let address = jine.address();
+    let put = |address: &str, n: usize| etcdctl_ok(address, &["put", &format!("/k{n}"), &n.to_string()]);
+    (0..20).for_each(|n| _ = put(&address, n));
+    let backup = dir.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (20..40).for_each(|n| _ = put(&address, n)));
+        tool(&["stream", "backup", "KV_jine", backup, "--no-progress"]);
+    });
+    assert_eq!(jine.stop("TERM"), Some(0));
+    tool(&["stream", "rm", "KV_jine", "--force"]);
+    tool(&["stream", "restore", backup, "--no-progress"]);
+
+    let mut jine = Jine::start(self::jine(&url));
+    let address = jine.address();
+    let found = etcdctl_ok(&address, &["get", "/k", "--prefix", "--keys-only", "--sort-by", "CREATE"]);
+    let found: Vec<&str> = found.lines().filter(|line| !line.is_empty()).collect();
+    let all: Vec<String> = (0..40).map(|n| format!("/k{n}")).collect();
+    assert!((20..=40).contains(&found.len()) && found == all[..found.len()], "{found:?}");
+    put(&address, 40);
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+/// As docs/operations.md tells it.
+#[test]
+fn a_message_that_stops_jine_can_be_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = Nats::start(dir.path(), free_port(), JETSTREAM);
+    let url = format!("nats://127.0.0.1:{}", nats.port);
+    let tool = |arguments: &[&str]| {
+        let output = Command::new(tool("nats")).args(["--server", &url]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let mut first = Jine::start(jine(&url));
+    let address = first.address();
+    etcdctl_ok(&address, &["put", "/k", "1"]);
+    tool(&["pub", "$KV.jine.k", "forged", "-H", "Jine:9 put"]);
+    assert_eq!(first.end(), Some(78), "{}", first.log());
+    let told = first.log();
+    let sequence =
+        told.lines().find_map(|line| line.split_once("sequence ")?.1.split_once(" holds")).map(|found| found.0);
+    tool(&["request", "$JS.API.STREAM.MSG.DELETE.KV_jine", &format!("{{\"seq\": {}}}", sequence.expect(&told))]);
+
+    let mut second = Jine::start(jine(&url));
+    let address = second.address();
+    etcdctl_ok(&address, &["put", "/k2", "2"]);
+    assert_eq!(etcdctl_ok(&address, &["get", "/k", "--prefix", "--print-value-only"]), "1\n2\n");
+    assert_eq!(second.stop("TERM"), Some(0));
+}
