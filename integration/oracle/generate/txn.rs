@@ -67,7 +67,8 @@ impl Make {
         Request::RequestPut(self.sound_put(key))
     }
 
-    /// Not from a key on: what that deletes the same transaction may put again, and when the revision is compacted etcd 3.7.3 ends.
+    /// Not from a key on: what that deletes the same transaction may put again, and who reads such a key after a compaction of its revision
+    /// ends etcd 3.7.3.
     fn bounded_delete(&mut self) -> DeleteRangeRequest {
         let delete = self.delete();
         let open = delete.range_end.as_ref() == [0];
