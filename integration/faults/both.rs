@@ -9,7 +9,7 @@ use super::account::Account;
 use super::hash_of;
 use super::load::{CLIENTS, Load, compact};
 use crate::support::client::until;
-use crate::support::jine::{Jine, embedded, nats_server_pid};
+use crate::support::jine::{Jine, embedded, nats_server_pid, staging};
 use crate::support::{eventually, http_get, is_alive, kill, kill_at_once};
 
 /// Of the log, over all rounds: writes that come together travel together.
@@ -60,7 +60,7 @@ async fn survives(kills: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let data = tempfile::tempdir().unwrap();
     let mut account = Account::new();
-    let (mut compacted, mut groups) = (1, Groups::default());
+    let (mut compacted, mut groups, mut in_memory) = (1, Groups::default(), true);
     for round in 0..kills {
         let mut jine = Jine::start(embedded(data.path()));
         let load = Load::start(&jine.address(), round, CLIENTS, seed);
@@ -69,6 +69,7 @@ async fn survives(kills: u64) {
         until("full load", || async { load.acknowledged() >= CLIENTS }).await;
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..1500))).await;
         groups += Groups::of(&jine.address());
+        in_memory &= staging(data.path()).is_some();
         kill_both(&mut jine, nats_server_pid(data.path()).unwrap(), &mut rng);
         account.add(load.stop().await);
         if let Some(compacting) = compacting {
@@ -89,7 +90,8 @@ async fn survives(kills: u64) {
     let count = account.count();
     say!("both killed {kills} times, {groups:?}: {count:?}");
     assert!(count.unknown > 0, "no kill has hit a write");
-    assert!(groups.entries > 2 * groups.groups, "writes have not travelled together");
+    // Where batches are staged on the disk, writes may go one by one.
+    assert!(!in_memory || groups.entries > 2 * groups.groups, "writes have not travelled together");
 }
 
 #[tokio::test(flavor = "multi_thread")]
