@@ -65,7 +65,7 @@ async fn gets_its_turn(endpoint: &str) {
     let stop = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     let many = start(&busy, "busy", BUSY, &stop, usize::MAX);
-    let few = all(start(&quiet, "quiet", QUIET, &stop, 200)).await;
+    let few = all(start(&quiet, "quiet", QUIET, &stop, 100)).await;
     let seconds = began.elapsed().as_secs_f64();
     stop.store(true, Ordering::SeqCst);
     let many = all(many).await;
