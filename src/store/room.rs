@@ -154,6 +154,8 @@ impl Room {
 
 /// Looks at the log's size now and then, until the store stops; and writes the alarm down that could not be written.
 pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>, member: u64) {
+    let mut account_asked = None;
+    let long_ago = |asked: Instant| asked.elapsed() >= LOOK_UNLIMITED;
     loop {
         let service = shared.service.borrow().clone();
         match service {
@@ -161,7 +163,11 @@ pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>, member: u64) 
             Service::Up => {
                 if let Ok(info) = log.info().await {
                     shared.room.note(&info);
-                    shared.room.note_account(log.account_left().await, info.bytes);
+                    // Who may not ask gets no answer, and waits for it: seldom, where there was none.
+                    if shared.room.account.load(Ordering::Relaxed) != u64::MAX || account_asked.is_none_or(long_ago) {
+                        account_asked = Some(Instant::now());
+                        shared.room.note_account(log.account_left().await, info.bytes);
+                    }
                 }
                 if shared.room.is_alarmed() && shared.room.has_any() {
                     store_alarm(&shared, member).await;
