@@ -12,6 +12,7 @@ behaviours! {
     an_id_can_be_taken_once
     an_empty_range_is_refused
     a_start_below_zero_is_refused
+    creates_are_answered_in_their_order
     canceling_what_is_not_there_is_passed_over
     a_request_that_asks_for_nothing_is_passed_over
     large_revisions_are_fragmented_if_asked_for
@@ -154,6 +155,24 @@ async fn a_slow_client_loses_nothing(target: &Target) {
             assert!(kv.value.starts_with(format!("{}:", seen - 1).as_bytes()));
             seen += 1;
         }
+    }
+}
+
+async fn creates_are_answered_in_their_order(target: &Target) {
+    let mut client = target.client().await;
+    let mut watch = client.watch().await;
+    for round in 0..20 {
+        for start_revision in [0, -1, 0] {
+            let create = WatchCreateRequest { start_revision, ..watch_one("k") };
+            watch.ask(watch_request::RequestUnion::CreateRequest(create)).await;
+        }
+        let mut canceled = Vec::new();
+        for _ in 0..3 {
+            let answer = watch.next().await;
+            assert!(answer.created);
+            canceled.push(answer.canceled);
+        }
+        assert_eq!(canceled, [false, true, false], "round {round}");
     }
 }
 

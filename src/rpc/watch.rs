@@ -64,8 +64,8 @@ struct Session {
     requests: Option<Streaming<WatchRequest>>,
     watches: WatchStream,
     speaker: Speaker,
-    /// What the creates asked for that the store has not answered yet, in order.
-    creating: VecDeque<Wish>,
+    /// The creates that are not answered yet, in order: what those asked for that the store has, and why it never got others.
+    creating: VecDeque<Result<Wish, Refusal>>,
     /// Messages to send before anything else.
     ready: VecDeque<WatchResponse>,
     /// An output that did not fit the message before it.
@@ -110,28 +110,30 @@ impl Session {
 
     fn create(&mut self, create: WatchCreateRequest) {
         let wish = Wish { prev_kv: create.prev_kv, fragment: create.fragment };
-        match store_request(create) {
-            Ok(request) => {
-                self.creating.push_back(wish);
-                self.watches.create(request);
-            }
-            Err(refusal) => {
-                let answer = self.speaker.refused(self.call.store.revision(), Some(refusal));
-                self.ready.push_back(answer);
-            }
+        let asked = store_request(create).map(|request| self.watches.create(request));
+        self.creating.push_back(asked.map(|()| wish));
+        self.tell_refusals();
+    }
+
+    /// Creates are answered in the order in which they came: a refusal waits for the answers of the store to those before it.
+    fn tell_refusals(&mut self) {
+        while let Some(refusal) = self.creating.front().and_then(|asked| asked.err()) {
+            self.creating.pop_front();
+            self.ready.push_back(self.speaker.refused(self.call.store.revision(), Some(refusal)));
         }
     }
 
     fn output(&mut self, output: WatchOutput) {
         let later = match output {
             WatchOutput::Created { id, revision } => {
-                let wish = self.creating.pop_front().unwrap_or_default();
-                let answer = self.speaker.created(id, revision, wish);
-                return self.ready.push_back(answer);
+                let wish = self.creating.pop_front().and_then(Result::ok).unwrap_or_default();
+                self.ready.push_back(self.speaker.created(id, revision, wish));
+                return self.tell_refusals();
             }
             WatchOutput::Refused { revision } => {
                 self.creating.pop_front();
-                return self.ready.push_back(self.speaker.refused(revision, None));
+                self.ready.push_back(self.speaker.refused(revision, None));
+                return self.tell_refusals();
             }
             WatchOutput::Events { id, current, events, .. } => self.merge_queued(id, current, events),
             WatchOutput::Canceled { id, revision } => Later::Canceled { id, revision },
