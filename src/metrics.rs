@@ -7,13 +7,14 @@ use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-use crate::store::Store;
+use crate::store::{Counted, Store};
 
 /// The registry and what is looked up each time it is told.
 pub struct Metrics {
@@ -133,10 +134,16 @@ impl Collector for Log {
             ("jine_compaction_pending", "Keys and leases with messages still to be removed", figures.garbage),
             ("jine_watchers_synced", "Watchers that have been told everything so far", figures.watchers),
             ("jine_leases", "Leases that are alive", figures.leases),
+            ("jine_alarms", "Alarms that stand (etcdctl alarm list)", figures.alarms),
         ] {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let (name, help) =
+            ("jine_log_append_duration_seconds", "From sending a group to the log to its acknowledgement");
+        let mut histogram = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let Counted { seconds, count, classes } = figures.appends;
+        histogram.encode_histogram::<NoLabelSet>(seconds, count, &classes, None)?;
         Ok(())
     }
 }

@@ -141,6 +141,11 @@ async fn metrics_have_etcds_names(target: &Target) {
     ] {
         assert!(body.lines().any(|l| l.starts_with(name)), "no {name} in\n{body}");
     }
+    if body.contains("jine_build_info") {
+        let appends = r#"jine_log_append_duration_seconds_bucket{le="+Inf"} "#;
+        let count = body.lines().find_map(|line| line.strip_prefix(appends)).expect(&body);
+        assert!(count.parse::<u64>().unwrap() >= 2, "{body}");
+    }
 }
 
 async fn what_is_not_there_is_not_found(target: &Target) {

@@ -4,6 +4,7 @@
 
 mod claim;
 mod compactor;
+mod durations;
 mod engine;
 pub mod error;
 mod fence;
@@ -23,6 +24,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use durations::Counted;
 pub use engine::{Fatal, Progress};
 pub use error::Error;
 pub use hash::KeyspaceHash;

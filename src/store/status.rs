@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Store;
+use super::durations::Counted;
 use super::engine::Service;
 use super::log::LogInfo;
 use crate::state::Revision;
@@ -93,7 +94,7 @@ impl Store {
 }
 
 /// What the store counts, for metrics. Everything but the last three only ever rises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
     pub foreign_messages: u64,
     pub entries_applied: u64,
@@ -105,6 +106,8 @@ pub struct Figures {
     pub garbage: u64,
     pub watchers: u64,
     pub leases: u64,
+    pub alarms: u64,
+    pub appends: Counted,
 }
 
 impl Store {
@@ -112,9 +115,9 @@ impl Store {
         let shared = &self.inner.shared;
         let counters = &shared.counters;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (garbage, leases) = {
+        let (garbage, leases, alarms) = {
             let state = shared.state();
-            (state.garbage_len() as u64, state.leases().len() as u64)
+            (state.garbage_len() as u64, state.leases().len() as u64, state.alarms().len() as u64)
         };
         Figures {
             foreign_messages: read(&counters.foreign_messages),
@@ -127,6 +130,8 @@ impl Store {
             garbage,
             watchers: shared.hub.synced() as u64,
             leases,
+            alarms,
+            appends: counters.appends.counted(),
         }
     }
 }

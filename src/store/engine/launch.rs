@@ -133,7 +133,9 @@ impl<L: Log> Engine<L> {
         let expected = inflight.last;
         match outcome {
             Ok(last) if last == expected => {
-                self.pace.landed(inflight.messages.len(), inflight.since.elapsed());
+                let took = inflight.since.elapsed();
+                self.pace.landed(inflight.messages.len(), took);
+                self.shared.counters.appends.add(took);
                 self.acknowledged(writes).await
             }
             Ok(last) => {

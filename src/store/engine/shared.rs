@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::command::Write;
 use crate::state::{Revision, Sequence, State};
+use crate::store::durations::Durations;
 use crate::store::error::Error;
 use crate::store::hash::Hashes;
 use crate::store::lessor::Lessor;
@@ -50,6 +51,8 @@ pub struct Counters {
     pub fences: AtomicU64,
     pub outages: AtomicU64,
     pub purged_messages: AtomicU64,
+    /// From sending a group to its acknowledgement.
+    pub appends: Durations,
 }
 
 pub struct Shared {
