@@ -14,6 +14,9 @@ const SHORT: i64 = 31;
 impl Make {
     /// A lease expires, and that is waited for.
     pub(super) fn expiry(&mut self, program: &mut Vec<Step>) {
+        if self.rng.one_in(3) {
+            program.push(Step::Grant(LeaseGrantRequest { id: 11, ttl: 1000 }));
+        }
         program.push(Step::Grant(LeaseGrantRequest { id: SHORT, ttl: self.rng.within(1, 2) }));
         for _ in 0..self.rng.below(6) {
             let key = self.key();
@@ -53,7 +56,7 @@ impl Make {
             0..7 => {
                 let mut txn = self.outer_txn();
                 self.compare_more(&mut txn);
-                if self.rng.one_in(5) {
+                if self.rng.one_in(2) {
                     self.limit(&mut txn);
                 }
                 Step::Txn(txn)

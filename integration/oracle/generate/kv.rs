@@ -113,7 +113,8 @@ impl Make {
     }
 
     pub(super) fn sound_put(&mut self, key: Bytes) -> PutRequest {
-        let (ignore_value, ignore_lease) = (self.keeps && self.rng.one_in(12), self.keeps && self.rng.one_in(12));
+        let ignore_value = self.keeps && self.rng.one_in(12);
+        let ignore_lease = self.keeps && self.rng.one_in(if ignore_value { 4 } else { 12 });
         PutRequest {
             key,
             value: if ignore_value { Bytes::new() } else { self.value() },

@@ -9,7 +9,7 @@ mod watch;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use jine::pb::etcdserverpb::LeaseGrantRequest;
+use jine::pb::etcdserverpb::{LeaseGrantRequest, PutRequest};
 
 use super::program::{CHOSEN, COMPACTED, CURRENT, STREAMS, Step, at};
 use super::rng::Rng;
@@ -36,16 +36,16 @@ pub(crate) fn program(seed: u64) -> Vec<Step> {
     if make.hashing {
         // What was before the program had leases whose ids the servers have chosen, and etcd remembers hashes of what is compacted.
         // Twice: the hash at the revision of a compaction is that of what was since the compaction before.
-        let put = make.sound_put(Bytes::from_static(b"a"));
+        let put = PutRequest { key: Bytes::from_static(b"a"), ..Default::default() };
         program.extend([Step::Compact(at(0), true), Step::Put(put), Step::Compact(at(1), true)]);
     }
     let steps = make.rng.below(60) + 30;
     while program.len() < steps {
         match make.rng.below(8000) {
-            0..3 => make.expiry(&mut program),
-            3..5 => program.push(Step::Restart),
-            5..54 => make.alarm(&mut program),
-            54..78 => make.fragments(&mut program),
+            0..4 => make.expiry(&mut program),
+            4..6 => program.push(Step::Restart),
+            6..60 => make.alarm(&mut program),
+            60..92 => make.fragments(&mut program),
             _ => {
                 let step = make.step();
                 program.push(step);
@@ -108,9 +108,9 @@ impl Make {
     fn step(&mut self) -> Step {
         match self.rng.below(if self.watching { 1160 } else { 1000 }) {
             960..1000 if self.hashing => Step::HashKv(self.hashed()),
-            0..385 => Step::Put(self.put()),
-            385..475 => Step::Range(self.range()),
-            475..540 => Step::RangeStream(self.streamed_range()),
+            0..375 => Step::Put(self.put()),
+            375..465 => Step::Range(self.range()),
+            465..540 => Step::RangeStream(self.streamed_range()),
             540..580 => Step::Delete(self.delete()),
             580..855 => Step::Txn(self.outer_txn()),
             855..885 => Step::Compact(self.compacted(), self.rng.one_in(3)),

@@ -24,7 +24,7 @@ impl Make {
             self.compare_more(&mut txn);
             self.flaw_in_txn(&mut txn);
         }
-        if self.rng.one_in(if flawed { 4 } else { 40 }) {
+        if self.rng.below(40) < if flawed { 16 } else { 1 } {
             self.limit(&mut txn);
         }
         (self.deletes, self.keeps) = (true, true);
@@ -91,7 +91,7 @@ impl Make {
     /// Below zero is refused inside a transaction.
     fn sound_range_inside(&mut self) -> RangeRequest {
         let range = self.sound_range();
-        RangeRequest { revision: if self.rng.one_in(3) { range.revision.max(0) } else { 0 }, ..range }
+        RangeRequest { revision: if self.rng.one_in(2) { range.revision.max(0) } else { 0 }, ..range }
     }
 
     /// Something wrong in one operation, which is executed whatever the compares say.
@@ -117,14 +117,14 @@ impl Make {
             10 => return self.duplicate(txn),
             _ => {
                 let value = Bytes::from(vec![b'v'; MAX_REQUEST_BYTES]);
-                if self.rng.one_in(2) {
+                if !self.rng.one_in(3) {
                     put(PutRequest { value, ..sound_put("e") })
                 } else {
                     return self.too_many(txn);
                 }
             }
         };
-        let nested = self.rng.below(DEPTH);
+        let nested = self.rng.pick(&[0, 0, 1, 2]);
         let mut op = RequestOp { request: flaw };
         for _ in 0..nested {
             let around = TxnRequest { success: vec![op], ..Default::default() };
@@ -137,6 +137,9 @@ impl Make {
     fn flaw_in_compare(&mut self, txn: &mut TxnRequest) {
         let compare = self.compare();
         txn.compare.push(Compare { key: Bytes::new(), ..compare });
+        if self.rng.one_in(4) {
+            (txn.success, txn.failure) = (Vec::new(), Vec::new());
+        }
     }
 
     fn duplicate(&mut self, txn: &mut TxnRequest) {
@@ -212,6 +215,9 @@ impl Make {
         let operand = if self.rng.one_in(25) { self.rng.below(5) } else { usize::try_from(target).unwrap_or(0) };
         let target_union = match operand {
             0 => TargetUnion::Version(self.rng.within(-1, 3)),
+            // What is not there.
+            1 if self.rng.one_in(4) => TargetUnion::CreateRevision(0),
+            2 if self.rng.one_in(6) => TargetUnion::ModRevision(0),
             1 => TargetUnion::CreateRevision(self.revision()),
             2 if self.rng.one_in(3) => TargetUnion::ModRevision(CURRENT),
             2 => TargetUnion::ModRevision(self.revision()),
