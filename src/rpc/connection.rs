@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
 
 use super::gate::{Counted, Gate};
+use super::gathered::Gathered;
 
 /// A request of the largest size (2 MiB with etcd's defaults) arrives without waiting for a window update …
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
@@ -142,7 +143,7 @@ where
 {
     let builder = builder(ports.max_streams);
     let service = hyper::service::service_fn(move |request| ports.clone().answer(request));
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(Gathered::new(stream)), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {

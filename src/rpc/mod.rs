@@ -11,6 +11,7 @@ mod convert;
 mod downgrade;
 mod error;
 mod gate;
+mod gathered;
 mod header;
 mod health;
 mod interval_set;
