@@ -108,6 +108,7 @@ impl Make {
         };
         watch.start_revision = if late { at(0) } else { self.rng.pick(&[0, CURRENT + 1]) };
         if late {
+            watch.watch_id = watch.watch_id.max(0);
             // What there was before the program is not looked up.
             program.push(Step::Compact(at(0), false));
         } else {

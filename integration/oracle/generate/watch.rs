@@ -24,6 +24,14 @@ impl Make {
             10 => self.rng.pick(&[1, COMPACTED - 1, COMPACTED - 1]),
             _ => self.rng.pick(&[-1, i64::MIN]),
         };
+        let watch_id = match self.rng.below(3) {
+            0 => self.rng.within(1, 3),
+            1 if self.rng.one_in(2) => -1,
+            _ => 0,
+        };
+        // The first events of a watcher of the id -1 may come before its creation is told, in etcd 3.7.3: it is not to have a past.
+        let past = start_revision > 0 && start_revision != CURRENT + 1 && start_revision != CURRENT + 2;
+        let start_revision = if watch_id == -1 && past { 0 } else { start_revision };
         WatchCreateRequest {
             key: if self.rng.one_in(12) { Bytes::new() } else { key },
             range_end,
@@ -31,11 +39,7 @@ impl Make {
             progress_notify: self.rng.one_in(4),
             filters,
             prev_kv: self.rng.one_in(2),
-            watch_id: match self.rng.below(3) {
-                0 => self.rng.within(1, 3),
-                1 if self.rng.one_in(2) => -1,
-                _ => 0,
-            },
+            watch_id,
             fragment: self.rng.one_in(4),
         }
     }
