@@ -77,6 +77,8 @@ pub(super) async fn run(kind: Kind, seed: u64, extent: Extent, generate: Generat
     Ok(coverage)
 }
 
+/// How often a program is run on a machine that is too slow for it.
+const PATIENCE: usize = 3;
 /// After so many operations a pair is replaced by a new one: its servers keep logs.
 const FRESH: usize = 50_000;
 
@@ -87,16 +89,27 @@ async fn work(run: std::sync::Arc<Run>) -> Result<(), Failure> {
     while run.goes_on() {
         let seed = run.seed.fetch_add(1, Ordering::Relaxed);
         let program = (run.generate)(seed);
+        let mut late = 0;
         let report = loop {
             match pair.compare(&program).await {
-                Ok(report) => break report,
-                Err(difference) if difference.late => pair = Pair::start(&run.kind).await,
+                Ok(report) => break Some(report),
+                Err(difference) if difference.late => {
+                    pair = Pair::start(&run.kind).await;
+                    late += 1;
+                    if late == PATIENCE {
+                        break None;
+                    }
+                }
                 Err(why) => {
                     run.failed.store(true, Ordering::Relaxed);
                     let operations = run.operations.load(Ordering::Relaxed) + why.step + 1;
                     return Err(Failure { seed, program, why, operations });
                 }
             }
+        };
+        let Some(report) = report else {
+            eprintln!("seed {seed} is left out: the machine is too slow for leases of two seconds");
+            continue;
         };
         covered.count(&program, &report);
         if covered.operations / FRESH > fresh {
