@@ -139,16 +139,18 @@ fn operations_that_may_not_fit_a_batch_are_refused() {
     assert!(text.contains("--max-txn-ops: a transaction of 999 operations") && text.contains("at most 998"), "{text}");
 }
 
+fn nats_command(url: &str, arguments: &[&str]) {
+    let output = Command::new(tool("nats")).args(["--server", url]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// Taken while jine writes; what is put back is the store as of some moment between begin and end of the backup.
 #[test]
 fn a_backup_by_the_nats_command_can_be_restored() {
     let dir = tempfile::tempdir().unwrap();
     let nats = Nats::start(dir.path(), free_port(), JETSTREAM);
     let url = format!("nats://127.0.0.1:{}", nats.port);
-    let tool = |arguments: &[&str]| {
-        let output = Command::new(tool("nats")).args(["--server", &url]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
+    let tool = |arguments: &[&str]| nats_command(&url, arguments);
     let mut jine = Jine::start(self::jine(&url));
     let address = jine.address();
     let put = |address: &str, n: usize| etcdctl_ok(address, &["put", &format!("/k{n}"), &n.to_string()]);
@@ -179,10 +181,7 @@ fn a_message_that_stops_jine_can_be_removed() {
     let dir = tempfile::tempdir().unwrap();
     let nats = Nats::start(dir.path(), free_port(), JETSTREAM);
     let url = format!("nats://127.0.0.1:{}", nats.port);
-    let tool = |arguments: &[&str]| {
-        let output = Command::new(tool("nats")).args(["--server", &url]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
+    let tool = |arguments: &[&str]| nats_command(&url, arguments);
     let mut first = Jine::start(jine(&url));
     let address = first.address();
     etcdctl_ok(&address, &["put", "/k", "1"]);
