@@ -25,15 +25,21 @@ fn write_two(address: &str) -> bool {
     child.wait().unwrap().success()
 }
 
-#[test]
-fn the_area_is_laid_at_every_start_and_gone_afterwards() {
+/// None where there is no tmpfs.
+fn start() -> Option<(tempfile::TempDir, Jine, String)> {
     if !Path::new("/dev/shm").is_dir() {
         println!("skipped: there is no /dev/shm here");
-        return;
+        return None;
     }
     let data = tempfile::tempdir().unwrap();
     let mut jine = Jine::start(embedded(data.path()));
     let address = jine.address();
+    Some((data, jine, address))
+}
+
+#[test]
+fn the_area_is_laid_at_every_start_and_gone_afterwards() {
+    let Some((data, mut jine, address)) = start() else { return };
     let first = area(data.path()).unwrap_or_else(|| panic!("no link: {}", jine.log()));
     assert!(first.starts_with("/dev/shm") && first.is_dir());
     assert!(write_two(&address));
@@ -59,13 +65,7 @@ fn the_area_is_laid_at_every_start_and_gone_afterwards() {
 /// Memory is shared with others: logind, for one, removes what was a user's when they leave.
 #[test]
 fn writes_go_on_when_the_area_is_removed() {
-    if !Path::new("/dev/shm").is_dir() {
-        println!("skipped: there is no /dev/shm here");
-        return;
-    }
-    let data = tempfile::tempdir().unwrap();
-    let mut jine = Jine::start(embedded(data.path()));
-    let address = jine.address();
+    let Some((data, mut jine, address)) = start() else { return };
     assert!(write_two(&address));
     let first = area(data.path()).unwrap();
     std::fs::remove_dir_all(&first).unwrap();

@@ -106,7 +106,6 @@ fn of_store(error: &store::Error) -> (Code, &'static str) {
         TimedOut => (Unavailable, "etcdserver: request timed out"),
         NoLeader => (Unavailable, "etcdserver: no leader"),
         Stopped => (Unavailable, "etcdserver: server stopped"),
-        TooManyRequests => (ResourceExhausted, "etcdserver: too many requests"),
     }
 }
 

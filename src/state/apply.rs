@@ -25,7 +25,6 @@ pub struct Applied {
     pub revoked: Vec<LeaseId>,
     /// The compacted revision, if it rose.
     pub compacted: Option<Revision>,
-    pub alarms_changed: bool,
 }
 
 impl State {
@@ -57,8 +56,12 @@ impl State {
                     applied.revoked.push(*id);
                 }
                 Op::Compact { revision } => compact = compact.max((*revision, at)),
-                Op::AlarmRaise(alarm) => applied.alarms_changed |= self.alarms.insert(*alarm),
-                Op::AlarmDisarm(alarm) => applied.alarms_changed |= self.alarms.remove(alarm),
+                Op::AlarmRaise(alarm) => {
+                    self.alarms.insert(*alarm);
+                }
+                Op::AlarmDisarm(alarm) => {
+                    self.alarms.remove(alarm);
+                }
             }
         }
         applied.events = self.remember(entry.revision, events.into_iter().flatten().collect());

@@ -27,6 +27,4 @@ pub enum Error {
     /// The process is shutting down.
     #[error("stopped")]
     Stopped,
-    #[error("too many requests are waiting")]
-    TooManyRequests,
 }
