@@ -78,17 +78,40 @@ async fn settings_that_lose_data_end_a_running_jine() {
     assert!(jine.log().contains("nats stream edit KV_jine --max-age=0"), "{}", jine.log());
 }
 
+/// Whether it is gone for good NATS cannot tell for certain; and the next start would make an empty one.
 #[tokio::test]
-async fn a_stream_that_is_deleted_ends_a_running_jine_and_is_told() {
+async fn a_stream_that_is_deleted_is_waited_for_and_told_and_not_made_anew() {
     let (server, mut jine, client) = on_external().await;
     client.put("/a", "1").await.unwrap();
-    let mut watch = client.watch(0).await.unwrap();
     server.api("STREAM.DELETE.KV_jine", Value::Null).await;
-    assert!(client.put("/b", "1").await.is_err());
-    while watch.next().await.is_ok() {}
-    let code = jine.end();
-    assert_eq!(code, Some(78), "{}", jine.log());
-    assert!(jine.log().contains("the stream was deleted while jine was running"), "{}", jine.log());
+    until("an end of the service", || async { client.put("/b", "1").await.is_err() }).await;
+    // It has asked on a connection of its own by then.
+    jine.wait_for("the stream does not exist");
+    assert_eq!(server.stream().await["error"]["err_code"], 10059);
+    assert_eq!(jine.ended(), None);
+    // An empty one in its place is not taken for it, and nothing is written to it.
+    server.api("STREAM.CREATE.KV_jine", kv()).await;
+    assert_eq!(jine.end(), Some(78), "{}", jine.log());
+    assert!(jine.log().contains("the stream was deleted and made anew"), "{}", jine.log());
+    let stream = server.stream().await;
+    assert_eq!((&stream["state"]["last_seq"], &stream["config"]["max_msgs_per_subject"]), (&json!(0), &json!(64)));
+}
+
+/// As on a machine whose disk was not mounted, or with another account's credentials.
+#[tokio::test]
+async fn a_bucket_that_must_exist_is_not_created() {
+    let server = NatsServer::start().await;
+    let existing = || {
+        let mut command = external(&server.url());
+        command.arg("--initial-cluster-state=existing");
+        command
+    };
+    let mut jine = Jine::start(existing());
+    jine.wait_for("the bucket jine does not exist");
+    assert_eq!(server.stream().await["error"]["err_code"], 10059);
+    let mut other = Jine::start(external(&server.url()));
+    other.client().put("/a", "1").await.unwrap();
+    assert_eq!(jine.client().get("/a").await.unwrap().unwrap().value, "1");
 }
 
 #[tokio::test]

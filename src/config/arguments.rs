@@ -58,6 +58,11 @@ pub struct Arguments {
     #[arg(env = "JINE_NATS_SERVER", hide_env_values = true)]
     pub nats_server: Option<PathBuf>,
 
+    /// new: a bucket that does not exist is created; existing: it is waited for, so that no empty store takes the place of one that was lost
+    #[arg(long, value_name = "STATE", default_value = "new", help_heading = "Storage")]
+    #[arg(env = "JINE_INITIAL_CLUSTER_STATE", hide_env_values = true)]
+    pub initial_cluster_state: String,
+
     /// CA certificates to verify the NATS servers with [default: the system's]
     #[arg(long, value_name = "FILE", help_heading = "Connection to NATS")]
     #[arg(env = "JINE_CA_FILE", hide_env_values = true)]

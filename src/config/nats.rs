@@ -17,6 +17,8 @@ pub struct Nats {
     pub server: Server,
     pub bucket: String,
     pub replicas: usize,
+    /// The bucket is there already, and one that is not must not be created.
+    pub existing: bool,
     /// Requests that take longer are worth a line in the log.
     pub slow_method: Duration,
 }
@@ -50,8 +52,14 @@ pub enum Auth {
         user: String,
         password: Secret,
     },
+    /// The password stands in a file. All files are read at every connection.
+    PasswordFile {
+        user: String,
+        file: PathBuf,
+    },
     Token(Secret),
-    /// A file with JWT and seed, to be read at every connection.
+    TokenFile(PathBuf),
+    /// A file with JWT and seed.
     CredsFile(PathBuf),
     /// A file with the seed of an nkey.
     NkeyFile(PathBuf),
@@ -87,8 +95,18 @@ impl Nats {
             server,
             bucket: endpoint.bucket.unwrap_or_else(|| "jine".to_owned()),
             replicas: endpoint.replicas.unwrap_or(1),
+            existing: existing(&arguments.initial_cluster_state)?,
             slow_method: endpoint.slow_method.unwrap_or(SLOW_METHOD),
         })
+    }
+}
+
+/// As etcd's.
+fn existing(state: &str) -> Result<bool, Error> {
+    match state {
+        "new" => Ok(false),
+        "existing" => Ok(true),
+        _ => Err(Error(format!("--initial-cluster-state: '{state}' is neither new nor existing"))),
     }
 }
 
@@ -167,7 +185,8 @@ fn auth_of_flags(arguments: &Arguments) -> Result<Option<Auth>, Error> {
     let password = secret("JINE_NATS_PASSWORD", arguments.nats_password_file.as_deref(), "nats-password-file")?;
     let token = secret("JINE_NATS_TOKEN", arguments.nats_token_file.as_deref(), "nats-token-file")?;
     let user = match (&arguments.nats_user, password) {
-        (Some(user), Some(password)) => Some(Auth::UserPassword { user: user.clone(), password }),
+        (Some(user), Some(Given::Itself(password))) => Some(Auth::UserPassword { user: user.clone(), password }),
+        (Some(user), Some(Given::File(file))) => Some(Auth::PasswordFile { user: user.clone(), file }),
         (None, None) => None,
         (Some(_), None) => {
             return Err(Error::new("--nats-user needs --nats-password-file or the variable JINE_NATS_PASSWORD"));
@@ -176,7 +195,10 @@ fn auth_of_flags(arguments: &Arguments) -> Result<Option<Auth>, Error> {
     };
     let mut given = [
         user,
-        token.map(Auth::Token),
+        token.map(|token| match token {
+            Given::Itself(token) => Auth::Token(token),
+            Given::File(file) => Auth::TokenFile(file),
+        }),
         readable(arguments.nats_creds.as_deref(), "nats-creds")?.map(Auth::CredsFile),
         readable(arguments.nats_nkey.as_deref(), "nats-nkey")?.map(Auth::NkeyFile),
     ]
@@ -191,18 +213,19 @@ fn auth_of_flags(arguments: &Arguments) -> Result<Option<Auth>, Error> {
     Ok(first)
 }
 
-/// A secret from the environment or a file, whose last line break does not count.
-fn secret(variable: &str, file: Option<&Path>, flag: &str) -> Result<Option<Secret>, Error> {
+/// How a secret is given.
+enum Given {
+    Itself(Secret),
+    File(PathBuf),
+}
+
+/// A secret in the environment or in a file, one of which there is.
+fn secret(variable: &str, file: Option<&Path>, flag: &str) -> Result<Option<Given>, Error> {
     let value = env::var(variable).ok().filter(|value| !value.is_empty());
     match (value, file) {
         (Some(_), Some(_)) => Err(Error::new(format!("give one of --{flag} and {variable}, not both"))),
-        (Some(value), None) => Ok(Some(Secret::new(value))),
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Error::new(format!("--{flag}: {} cannot be read: {error}", path.display())))?;
-            Ok(Some(Secret::new(text.trim_end_matches(['\n', '\r']))))
-        }
-        (None, None) => Ok(None),
+        (Some(value), None) => Ok(Some(Given::Itself(Secret::new(value)))),
+        (None, file) => Ok(readable(file, flag)?.map(Given::File)),
     }
 }
 

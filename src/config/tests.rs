@@ -75,12 +75,11 @@ fn external_credentials_come_from_one_place() {
         }
     };
     assert_eq!(auth(&[]), None);
-    let password = Secret::new("hunter2");
     assert_eq!(
         auth(&["--nats-user", "me", "--nats-password-file", file]),
-        Some(Auth::UserPassword { user: "me".into(), password })
+        Some(Auth::PasswordFile { user: "me".into(), file: file.into() })
     );
-    assert_eq!(auth(&["--nats-token-file", file]), Some(Auth::Token(Secret::new("hunter2"))));
+    assert_eq!(auth(&["--nats-token-file", file]), Some(Auth::TokenFile(file.into())));
     assert_eq!(auth(&["--nats-creds", file]), Some(Auth::CredsFile(file.into())));
     assert_eq!(auth(&["--nats-nkey", file]), Some(Auth::NkeyFile(file.into())));
     refused(&["--endpoint", "nats://h", "--nats-creds", file, "--nats-nkey", file], "several credentials");
@@ -167,6 +166,15 @@ fn switches_take_gos_form_too() {
         }
     }
     assert_eq!(config(&["--metrics-bind-address", "0"]).unwrap().metrics, None);
+}
+
+#[test]
+fn the_initial_cluster_state_is_etcds() {
+    for (flags, existing) in [(&[][..], false), (&["--initial-cluster-state", "new"][..], false)] {
+        assert_eq!(config(flags).unwrap().nats.existing, existing);
+    }
+    assert!(config(&["--initial-cluster-state=existing"]).unwrap().nats.existing);
+    refused(&["--initial-cluster-state", "old"], "neither new nor existing");
 }
 
 #[test]

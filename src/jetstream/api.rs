@@ -37,10 +37,10 @@ impl Failed {
         matches!(self, Failed::Api(error) if error.err_code == code)
     }
 
-    /// As the store sees it. What no retry can mend at the first contact may well pass later, when it was good before.
+    /// As the store sees it. What looks like a mistake of somebody's at the first contact is an outage where it was good before.
     pub(super) fn into_log_error(self, link: &Link) -> LogError {
         match self.into_first_error(link) {
-            LogError::Fatal(why) if link.is_known_good() => LogError::Unavailable(why),
+            LogError::Refused(why) if link.is_known_good() => LogError::Unavailable(why),
             error => error,
         }
     }
@@ -49,7 +49,7 @@ impl Failed {
         match self {
             Failed::Log(error) => error,
             Failed::NoResponders if !link.client.server_info().jetstream && link.options.domain.is_none() => {
-                LogError::Fatal(
+                LogError::Refused(
                     "JetStream is not enabled on the NATS server: start it with -js or a jetstream block in its configuration"
                         .into(),
                 )
@@ -57,7 +57,7 @@ impl Failed {
             Failed::NoResponders => LogError::Unavailable("no JetStream server answers".into()),
             Failed::Api(error) => match error.err_code {
                 code::STREAM_NOT_FOUND => LogError::StreamMissing,
-                code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => LogError::Fatal(format!(
+                code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT => LogError::Refused(format!(
                     "JetStream cannot be used with this NATS account: {}",
                     error.description
                 )),
@@ -68,7 +68,7 @@ impl Failed {
                 )),
                 // 503: temporarily unavailable, no leader.
                 _ if error.code == 503 => LogError::Unavailable(error.description),
-                code => LogError::Fatal(format!("JetStream refused: {} ({code})", error.description)),
+                code => LogError::Refused(format!("JetStream refused: {} ({code})", error.description)),
             },
         }
     }
@@ -121,7 +121,7 @@ async fn request_once<T: DeserializeOwned>(link: &Link, subject: &str, body: &im
 fn timed_out(link: &Link, subject: &str) -> LogError {
     match link.complaint() {
         Some(complaint) if complaint.contains(subject) && !link.is_known_good() => {
-            LogError::Fatal(format!("the NATS user lacks a permission: {complaint}"))
+            LogError::Refused(format!("the NATS user lacks a permission: {complaint}"))
         }
         _ => LogError::Unavailable(format!("JetStream did not answer {subject} in time")),
     }

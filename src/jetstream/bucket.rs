@@ -3,7 +3,10 @@
 //! What is wanted is in log-format.md. Settings under which messages vanish are refused, with what to do; those that only a later
 //! mistake could turn into a loss are mended. Configurations stay JSON here, so that a newer server's settings survive a change.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::api::{self, code};
 use super::append;
@@ -26,20 +29,48 @@ pub(super) struct Found {
     pub(super) max_message: Option<usize>,
 }
 
+/// So long a cluster has to go on saying that there is no such stream before one is made. No state of a cluster is known in which it
+/// says so of a stream that exists for longer than a server takes to end; an empty store in the place of a full one is worth the wait.
+const MISSING_FOR: Duration = Duration::from_secs(3);
+
 /// Creates the bucket and begins its log where that has not been done. Afterwards the genesis record stands at 1.
 pub(super) async fn ensure(link: &Link) -> Result<Found, LogError> {
-    let info = match read::stream_info(link).await {
-        Ok(info) => info,
-        Err(error) if error.has_code(code::STREAM_NOT_FOUND) => create(link).await?,
-        Err(error) => return Err(error.into_log_error(link)),
+    let info = match find(link).await? {
+        Some(info) => info,
+        None if link.options.existing => return Err(LogError::Refused(not_there(link))),
+        None => create(link).await?,
     };
     check(link, info).await
 }
 
-/// The same for a bucket that was there before: one that is not there any more is not made anew.
+/// The same for a bucket that was there before: one that is not there any more is not made anew, and one that is empty is left so. The
+/// store finds out that it is not what it was.
 pub(super) async fn recheck(link: &Link) -> Result<Found, LogError> {
     let info = read::stream_info(link).await.map_err(|error| error.into_log_error(link))?;
-    check(link, info).await
+    if info.state.last_seq == 0 { Ok(found(&info)) } else { check(link, info).await }
+}
+
+/// None: there is no such stream, for certain.
+async fn find(link: &Link) -> Result<Option<StreamInfo>, LogError> {
+    let clustered = link.client.server_info().cluster.is_some() || link.options.domain.is_some();
+    let patience = if clustered { MISSING_FOR } else { Duration::ZERO };
+    let began = Instant::now();
+    loop {
+        match read::stream_info(link).await {
+            Ok(info) => return Ok(Some(info)),
+            Err(error) if !error.has_code(code::STREAM_NOT_FOUND) => return Err(error.into_log_error(link)),
+            Err(_) if began.elapsed() >= patience => return Ok(None),
+            Err(_) => tokio::time::sleep(MISSING_FOR / 10).await,
+        }
+    }
+}
+
+fn not_there(link: &Link) -> String {
+    format!(
+        "the bucket {} does not exist, and --initial-cluster-state says that it does: look whether this is the right NATS server, account \
+         and data directory, or restore it",
+        link.names.bucket
+    )
 }
 
 async fn create(link: &Link) -> Result<StreamInfo, LogError> {
@@ -78,8 +109,12 @@ async fn check(link: &Link, mut info: StreamInfo) -> Result<Found, LogError> {
             link.options.replicas
         );
     }
+    Ok(found(&info))
+}
+
+fn found(info: &StreamInfo) -> Found {
     let max_message = info.config["max_msg_size"].as_u64().map(|n| n as usize).filter(|n| *n > 0);
-    Ok(Found { replicas: info.replicas(), max_message })
+    Found { replicas: info.replicas(), max_message }
 }
 
 async fn update(link: &Link, config: &Value, what: &str) -> Result<StreamInfo, LogError> {
@@ -137,7 +172,7 @@ async fn write_genesis(link: &Link) -> Result<(), LogError> {
     }];
     match append::append(link, group).await {
         Ok(_) | Err(AppendError::Refused(Refusal::Sequence)) => Ok(()),
-        Err(AppendError::Refused(refusal)) => Err(LogError::Fatal(format!("the log cannot be begun: {refusal}"))),
+        Err(AppendError::Refused(refusal)) => Err(LogError::Refused(format!("the log cannot be begun: {refusal}"))),
         Err(AppendError::Unknown(why)) => Err(LogError::Unavailable(format!("the log could not be begun: {why}"))),
     }
 }

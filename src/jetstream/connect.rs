@@ -45,7 +45,7 @@ pub(super) async fn connect(options: &Options) -> Result<(Client, Complaint), Lo
         match connect_to(server, options).await {
             Ok(connected) => return Ok(connected),
             // A server that refuses tells more than one that cannot be reached.
-            Err(_) if matches!(failed, Some(LogError::Fatal(_))) => {}
+            Err(_) if matches!(failed, Some(LogError::Fatal(_) | LogError::Refused(_))) => {}
             Err(error) => failed = Some(error),
         }
     }
@@ -129,15 +129,15 @@ fn explain(address: &ServerAddr, error: &ConnectError) -> LogError {
     let why = innermost(error);
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation => {
-            LogError::Fatal(format!("NATS at {at} refused the credentials: {why}"))
+            LogError::Refused(format!("NATS at {at} refused the credentials: {why}"))
         }
-        ConnectErrorKind::Authentication => LogError::Fatal(format!("the NATS credentials cannot be used: {why}")),
+        ConnectErrorKind::Authentication => LogError::Refused(format!("the NATS credentials cannot be used: {why}")),
         ConnectErrorKind::ServerParse => LogError::Fatal(format!("{at} is no address of a NATS server: {why}")),
-        ConnectErrorKind::Tls => LogError::Fatal(format!("TLS with NATS at {at} failed: {why}")),
-        _ if is_tls(error) => LogError::Fatal(format!("TLS with NATS at {at} failed: {why}")),
+        ConnectErrorKind::Tls => LogError::Refused(format!("TLS with NATS at {at} failed: {why}")),
+        _ if is_tls(error) => LogError::Refused(format!("TLS with NATS at {at} failed: {why}")),
         ConnectErrorKind::TimedOut => LogError::Unavailable(format!("NATS at {at} does not answer")),
         _ if why.contains("authorization") || why.contains("authentication") => {
-            LogError::Fatal(format!("NATS at {at} refused the credentials: {why}"))
+            LogError::Refused(format!("NATS at {at} refused the credentials: {why}"))
         }
         _ => LogError::Unavailable(format!("cannot reach NATS at {at}: {why}")),
     }

@@ -44,7 +44,7 @@ impl Link {
     pub(super) async fn open(options: Options, known_good: bool) -> Result<Link, LogError> {
         match Link::try_open(options, known_good).await {
             // Credentials and versions were right before.
-            Err(LogError::Fatal(why)) if known_good => Err(LogError::Unavailable(why)),
+            Err(LogError::Fatal(why) | LogError::Refused(why)) if known_good => Err(LogError::Unavailable(why)),
             opened => opened,
         }
     }

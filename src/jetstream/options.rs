@@ -16,6 +16,8 @@ pub struct Options {
     pub bucket: String,
     /// Copies of the bucket, where it has to be created.
     pub replicas: usize,
+    /// The bucket is there already: it is not created.
+    pub existing: bool,
     pub credentials: Credentials,
     pub tls: Tls,
     /// The JetStream domain the bucket lives in, if it is not the server's own.
@@ -47,6 +49,7 @@ impl Default for Options {
             servers: vec!["nats://127.0.0.1:4222".into()],
             bucket: "jine".into(),
             replicas: 1,
+            existing: false,
             credentials: Credentials::None,
             tls: Tls::default(),
             domain: None,
@@ -85,7 +88,11 @@ pub enum Credentials {
     #[default]
     None,
     UserPassword(String, Secret),
+    /// The password stands in a file; a line break at its end does not count.
+    PasswordFile(String, PathBuf),
     Token(Secret),
+    /// A file that holds one.
+    TokenFile(PathBuf),
     /// A `.creds` file: user JWT and seed.
     CredsFile(PathBuf),
     /// A user's nkey seed.

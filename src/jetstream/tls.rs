@@ -43,13 +43,13 @@ fn readable(path: &Path) -> Result<(), LogError> {
 }
 
 fn unusable(path: &Path, why: &dyn std::fmt::Display) -> LogError {
-    LogError::Fatal(format!("cannot use {}: {why}", path.display()))
+    LogError::Refused(format!("cannot use {}: {why}", path.display()))
 }
 
 /// A configuration that believes any server: what `--skip-verify` asks for.
 fn unverified(tls: &Tls) -> Result<ClientConfig, LogError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let refused = |error: rustls::Error| LogError::Fatal(format!("TLS towards NATS: {error}"));
+    let refused = |error: rustls::Error| LogError::Refused(format!("TLS towards NATS: {error}"));
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(refused)?

@@ -16,19 +16,24 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The same reason is told again after that.
 const REPEAT: Duration = Duration::from_secs(30);
 
-/// Tries without limit while NATS cannot be reached, and says so.
+/// Tries without limit while NATS cannot be reached or refuses: whoever has to let jine in may come up after it, or mend its settings.
 pub(super) async fn until_it_works(options: Connection, stage: &Stage) -> Result<JetStream, Error> {
     let options = std::sync::Arc::new(options);
     let mut told: Option<(String, Instant)> = None;
     loop {
         let options = options.clone();
-        let why = match jetstream::open_with(move || options()).await {
+        let (why, refused) = match jetstream::open_with(move || options()).await {
             Ok(log) => return Ok(log),
-            Err(LogError::Unavailable(why)) => why,
+            Err(LogError::Unavailable(why)) => (why, false),
+            Err(LogError::Refused(why)) => (why, true),
             Err(error) => return Err(error.into()),
         };
         if !matches!(&told, Some((last, at)) if *last == why && at.elapsed() < REPEAT) {
-            tracing::warn!("{why}; trying again until it works");
+            if refused {
+                tracing::error!("{why}; trying again until it works");
+            } else {
+                tracing::warn!("{why}; trying again until it works");
+            }
             stage.tell(format!("waiting for NATS: {why}"));
             told = Some((why, Instant::now()));
         }

@@ -36,7 +36,7 @@ impl From<nats_server::Error> for Error {
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Unavailable(why) => Error::Failed(why),
+            LogError::Unavailable(why) | LogError::Refused(why) => Error::Failed(why),
             LogError::StreamMissing | LogError::Fatal(_) => Error::Setup(error.to_string()),
         }
     }

@@ -31,6 +31,7 @@ pub(super) fn jetstream(config: &Config, nats: Option<&NatsServer>) -> Result<Co
     let common = jetstream::Options {
         bucket: config.nats.bucket.clone(),
         replicas: config.nats.replicas,
+        existing: config.nats.existing,
         name: format!("jine {}", config.name),
         ..Default::default()
     };
@@ -82,7 +83,9 @@ fn credentials(auth: &Auth) -> jetstream::Credentials {
     let secret = |secret: &Secret| jetstream::Secret(secret.reveal().to_owned());
     match auth {
         Auth::UserPassword { user, password } => jetstream::Credentials::UserPassword(user.clone(), secret(password)),
+        Auth::PasswordFile { user, file } => jetstream::Credentials::PasswordFile(user.clone(), file.clone()),
         Auth::Token(token) => jetstream::Credentials::Token(secret(token)),
+        Auth::TokenFile(file) => jetstream::Credentials::TokenFile(file.clone()),
         Auth::CredsFile(path) => jetstream::Credentials::CredsFile(path.clone()),
         Auth::NkeyFile(path) => jetstream::Credentials::NkeyFile(path.clone()),
         Auth::Jwt { jwt, seed } => jetstream::Credentials::Jwt(secret(jwt), secret(seed)),

@@ -228,11 +228,10 @@ async fn next_followed<F: Follow>(follower: &mut Option<F>) -> Result<Followed, 
 impl From<LogError> for Trouble {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Unavailable(why) => Trouble::Again(why),
-            LogError::StreamMissing => Trouble::Fatal(Fatal(
-                "the stream was deleted while jine was running: its data is gone; restore it, or start jine again to begin with an empty store"
-                    .to_owned(),
-            )),
+            // A missing stream is not certain (see there), and ending here would let the next start make an empty one.
+            LogError::Unavailable(_) | LogError::Refused(_) | LogError::StreamMissing => {
+                Trouble::Again(error.to_string())
+            }
             LogError::Fatal(why) => Trouble::Fatal(Fatal(why)),
         }
     }

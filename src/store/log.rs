@@ -251,9 +251,12 @@ pub enum LogError {
     /// Try again: no connection, no answer, no leader.
     #[error("{0}")]
     Unavailable(String),
-    /// The stream is gone.
-    #[error("the stream does not exist")]
+    /// The server says that there is no such stream. It may be wrong: by its source one that is being shut down may say so of any.
+    #[error("the stream does not exist, says NATS: if it was deleted, restore it")]
     StreamMissing,
+    /// NATS refuses what a person has to put right there: try again all the same, as it may be put right at any time.
+    #[error("{0}")]
+    Refused(String),
     /// Trying again will not help: a person must look.
     #[error("{0}")]
     Fatal(String),

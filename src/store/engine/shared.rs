@@ -17,6 +17,9 @@ use crate::store::log::{ClusterId, SessionId};
 use crate::store::room::{DiskLeft, Room};
 use crate::store::watch::Hub;
 
+/// How often a long outage is told.
+const SAY_OUTAGE: Duration = Duration::from_secs(30);
+
 /// Whether requests can be served.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Service {
@@ -26,6 +29,8 @@ pub enum Service {
     /// The log cannot be reached.
     Outage {
         since: Instant,
+        /// When that was last told to the log.
+        told: Instant,
         why: String,
     },
     /// For good; with the reason, if it is not a wish.
@@ -184,19 +189,29 @@ impl Shared {
         }
     }
 
-    pub(super) fn begin_outage(&self, why: &str) {
-        let outage = Service::Outage { since: Instant::now(), why: why.to_owned() };
-        let began = self.service.send_if_modified(|service| {
-            let up = *service == Service::Up;
-            if up {
-                *service = outage;
+    /// Or goes on with one, which is told now and then with the reason it has by then.
+    pub(super) fn begin_outage(&self, reason: &str) {
+        let now = Instant::now();
+        self.service.send_if_modified(|service| match service {
+            Service::Up => {
+                *service = Service::Outage { since: now, told: now, why: reason.to_owned() };
+                self.counters.outages.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(why = reason, "the log is out of reach");
+                true
             }
-            up
+            Service::Outage { since, told, why } => {
+                if told.elapsed() >= SAY_OUTAGE {
+                    *told = now;
+                    tracing::error!(why = reason, since = ?since.elapsed(), "the log is still out of reach");
+                }
+                let other = why != reason;
+                if other {
+                    *why = reason.to_owned();
+                }
+                other
+            }
+            Service::Starting | Service::Stopped(_) => false,
         });
-        if began {
-            self.counters.outages.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(why, "the log is out of reach");
-        }
     }
 
     /// Nothing is served until `end_outage`, and open watches end.

@@ -379,6 +379,23 @@ async fn a_full_log_and_a_lost_answer() {
     assert_eq!(a.outages(), 1);
 }
 
+/// That is an outage and no reason to end: a server that is being shut down may say it of any stream.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_said_to_be_missing_is_waited_for() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.put("a", "1").await.unwrap();
+    a.log.say_missing(1000);
+    a.log.lose();
+    for_ms(60_000).await;
+    assert!(a.store.unavailable().unwrap().contains("the stream does not exist"), "{:?}", a.store.unavailable());
+    assert_eq!(a.put("a", "2").await, Err(Error::NoLeader));
+    a.log.say_missing(0);
+    eventually("it serves again", || a.store.unavailable().is_none()).await;
+    assert_eq!(a.get("a").await, Ok(Some("1".into())));
+    assert_eq!(a.outages(), 1);
+}
+
 /// SIGTERM in an outage.
 #[tokio::test(start_paused = true)]
 async fn stopping_does_not_wait_for_a_log_that_is_away() {

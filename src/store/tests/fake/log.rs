@@ -57,6 +57,8 @@ struct Script {
     /// For every append, once the list is used up.
     chaos: Option<Box<dyn FnMut(usize) -> Fault + Send>>,
     refuse_reconnects: usize,
+    /// The server says to the next reconnects that there is no such stream.
+    missing: usize,
     serving: Option<SessionId>,
     appended: Vec<Vec<Outgoing>>,
     purges_until_loss: Option<usize>,
@@ -114,6 +116,11 @@ impl FakeLog {
 
     pub fn refuse_reconnects(&self, times: usize) {
         self.script().refuse_reconnects = times;
+    }
+
+    /// So many reconnects are told that the stream does not exist.
+    pub fn say_missing(&self, times: usize) {
+        self.script().missing = times;
     }
 
     /// The follower loses its place and ends.
@@ -340,6 +347,10 @@ impl Log for FakeLog {
             if script.refuse_reconnects > 0 {
                 script.refuse_reconnects -= 1;
                 return Err(LogError::Unavailable("connection refused".into()));
+            }
+            if script.missing > 0 {
+                script.missing -= 1;
+                return Err(LogError::StreamMissing);
             }
         }
         self.link.send_modify(|(number, works)| (*number, *works) = (*number + 1, true));
