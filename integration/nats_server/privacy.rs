@@ -6,7 +6,7 @@ use std::process::Command;
 
 use jine::nats_server::{NatsServer, Options};
 
-use crate::support::bucket::Bucket;
+use crate::support::bucket::{Bucket, url};
 use crate::support::jine::{Jine, embedded, files, nats_server_pid};
 use crate::support::tool;
 
@@ -64,7 +64,7 @@ async fn nobody_gets_in_without_a_key() {
     let options =
         Options { data_dir: data.path().into(), program: Some(tool("nats-server")), stream: "KV_jine".into() };
     let server = NatsServer::start(options).await.unwrap();
-    assert!(async_nats::connect(server.url()).await.is_err());
+    assert!(async_nats::connect(url(&server)).await.is_err());
     server.stop().await;
 }
 

@@ -8,11 +8,16 @@ pub(crate) struct Bucket {
     name: &'static str,
 }
 
+/// Where a server listens that is up.
+pub(crate) fn url(server: &NatsServer) -> String {
+    server.up().borrow().clone().expect("a server that is up")
+}
+
 impl Bucket {
     /// Opens it, or makes it.
     pub(crate) async fn open(server: &NatsServer, name: &'static str) -> Self {
         let login = async_nats::ConnectOptions::new().nkey(server.nkey_seed().to_owned());
-        let jetstream = jetstream::new(login.connect(server.url()).await.unwrap());
+        let jetstream = jetstream::new(login.connect(url(server)).await.unwrap());
         let config = stream::Config {
             name: format!("KV_{name}"),
             subjects: vec![format!("$KV.{name}.>")],

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The port and the keys are chosen when jine starts and stay the same until it ends, however often the server is
-//! restarted in between.
+//! restarted in between; only a port that somebody else has taken meanwhile is given up for another.
 
 mod child;
 mod directory;
@@ -62,9 +62,8 @@ pub enum Error {
 
 /// A nats-server that runs until [`NatsServer::stop`]. If it dies it is started again. Dropping this kills it.
 pub struct NatsServer {
-    url: String,
     seed: String,
-    up: watch::Receiver<bool>,
+    up: watch::Receiver<Option<String>>,
     disk: PathBuf,
     stuck: Arc<AtomicBool>,
     orders: mpsc::Sender<Order>,
@@ -78,23 +77,17 @@ impl NatsServer {
         let program = program::find(options.program.as_deref()).await?;
         let directory = Directory::take(&options.data_dir).await?;
         let keys = Keys::new()?;
-        let settings = Settings::new(&directory, &keys)?;
-        reader::leave_context(&directory.reader(), &settings.url(), &keys)?;
-        let url = settings.url();
+        let seed = keys.writer_seed.clone();
+        let settings = Settings::new(&directory, keys)?;
         let (orders, inbox) = mpsc::channel(1);
-        let (up, is_up) = watch::channel(false);
+        let (up, is_up) = watch::channel(None);
         let (disk, stuck) = (directory.nats(), Arc::new(AtomicBool::new(false)));
         let mut supervisor = Supervisor::new(program, directory, settings, options.stream, up, stuck.clone())?;
         let child = supervisor.start().await?;
-        tracing::info!(url, pid = child.pid(), data = %options.data_dir.display(), "nats-server is running");
+        tracing::info!(url = supervisor.url(), pid = child.pid(), data = %options.data_dir.display(), "nats-server is running");
         let task = tokio::spawn(supervisor.run(child, inbox));
         let task = Mutex::new(Some(task));
-        Ok(NatsServer { url, seed: keys.writer_seed, up: is_up, disk, stuck, orders, task })
-    }
-
-    /// `nats://127.0.0.1:PORT`.
-    pub fn url(&self) -> &str {
-        &self.url
+        Ok(NatsServer { seed, up: is_up, disk, stuck, orders, task })
     }
 
     /// The seed of the only nkey that may write. Never on disk, never in a log.
@@ -102,9 +95,9 @@ impl NatsServer {
         &self.seed
     }
 
-    /// False while it is being started again. Connect only when it is true: what a start has to do before the first
-    /// batch is done then.
-    pub fn up(&self) -> watch::Receiver<bool> {
+    /// `nats://127.0.0.1:PORT`, or None while it is being started again: what a start has to do before the first batch is not done then.
+    /// A start may lead to another port.
+    pub fn up(&self) -> watch::Receiver<Option<String>> {
         self.up.clone()
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::directory::{Directory, make_private, write_private};
 use super::keys::Keys;
-use super::{Error, about_file};
+use super::{Error, about_file, reader};
 
 /// What the read-only user may ask of JetStream: enough for `nats kv ls/get/watch/history` and `nats str report`.
 const READER_MAY_PUBLISH: &[&str] = &[
@@ -27,19 +27,14 @@ const READER_MAY_PUBLISH: &[&str] = &[
 
 pub(super) struct Settings {
     nats: PathBuf,
+    reader: PathBuf,
     port: u16,
-    writer: String,
-    reader: String,
+    keys: Keys,
 }
 
 impl Settings {
-    pub(super) fn new(directory: &Directory, keys: &Keys) -> Result<Self, Error> {
-        Ok(Settings {
-            nats: directory.nats(),
-            port: free_port()?,
-            writer: keys.writer.clone(),
-            reader: keys.reader.clone(),
-        })
+    pub(super) fn new(directory: &Directory, keys: Keys) -> Result<Self, Error> {
+        Ok(Settings { nats: directory.nats(), reader: directory.reader(), port: free_port(0)?, keys })
     }
 
     pub(super) fn url(&self) -> String {
@@ -59,8 +54,18 @@ impl Settings {
         self.nats.join("nats-server.conf")
     }
 
-    /// Writes the file, and empties the directory in which the server announces its port.
-    pub(super) fn write(&self, max_file_store: u64) -> Result<(), Error> {
+    /// Writes the files, with another port where somebody listens on the one so far, and empties the directory in which the server
+    /// announces its port.
+    pub(super) fn write(&mut self, max_file_store: u64) -> Result<(), Error> {
+        if free_port(self.port).is_err() {
+            let taken = std::mem::replace(&mut self.port, free_port(0)?);
+            tracing::warn!(
+                taken,
+                port = self.port,
+                "another process has taken nats-server's port: it gets another one"
+            );
+        }
+        reader::leave_context(&self.reader, &self.url(), &self.keys)?;
         let ports = self.ports();
         make_private(&ports)?;
         for entry in std::fs::read_dir(&ports).map_err(about_file("read", &ports))?.flatten() {
@@ -114,8 +119,8 @@ accounts {{
             port = self.port,
             ports = quote(&self.ports().to_string_lossy()),
             nats = quote(&self.nats.to_string_lossy()),
-            writer = self.writer,
-            reader = self.reader,
+            writer = self.keys.writer,
+            reader = self.keys.reader,
             allowed = allowed.join("\n            "),
         )
     }
@@ -126,9 +131,9 @@ fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// One that nobody listens on. Whoever takes it before nats-server does makes its start fail.
-fn free_port() -> Result<u16, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+/// This port, if nobody listens on it, or for 0 any such. Whoever takes it before nats-server does makes its start fail.
+fn free_port(port: u16) -> Result<u16, Error> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
     port.map_err(|error| Error::Failed(format!("there is no free port on 127.0.0.1: {error}")))
 }

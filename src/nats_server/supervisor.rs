@@ -35,7 +35,8 @@ pub(super) struct Supervisor {
     settings: Settings,
     spawner: Spawner,
     staging: Staging,
-    up: watch::Sender<bool>,
+    /// Where the server listens, when it is ready.
+    up: watch::Sender<Option<String>>,
     /// The running server writes no more.
     stuck: Arc<AtomicBool>,
     /// The limit on storage that the running server was told.
@@ -58,12 +59,16 @@ impl Supervisor {
         directory: Directory,
         settings: Settings,
         stream: String,
-        up: watch::Sender<bool>,
+        up: watch::Sender<Option<String>>,
         stuck: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let spawner = Spawner::new().map_err(about_file("run", &program))?;
         let staging = Staging::new(settings.streams().join(stream));
         Ok(Supervisor { program, directory, settings, spawner, staging, up, stuck, limit: 0 })
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.settings.url()
     }
 
     /// Starts the server once and waits until it serves.
@@ -74,7 +79,7 @@ impl Supervisor {
         run.ready(&self.settings.ports()).await?;
         self.staging.lay();
         self.stuck.store(false, Ordering::Relaxed);
-        self.up.send_replace(true);
+        self.up.send_replace(Some(self.url()));
         Ok(run)
     }
 
@@ -83,7 +88,7 @@ impl Supervisor {
         loop {
             let started = Instant::now();
             let end = self.watch(&mut run, &mut orders).await;
-            self.up.send_replace(false);
+            self.up.send_replace(None);
             match end {
                 End::Stop => {
                     run.stop().await;

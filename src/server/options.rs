@@ -49,14 +49,16 @@ pub(super) fn jetstream(config: &Config, nats: Option<&NatsServer>) -> Result<Co
 fn inside(nats: &NatsServer, common: jetstream::Options) -> Connection {
     let up = nats.up();
     let options = jetstream::Options {
-        servers: vec![nats.url().to_owned()],
         credentials: jetstream::Credentials::Nkey(jetstream::Secret(nats.nkey_seed().to_owned())),
         exclusive: true,
         sync_interval: Duration::ZERO,
         disk: jetstream::Disk(Some(Arc::new(nats.disk_left()))),
         ..common
     };
-    Box::new(move || if *up.borrow() { Ok(options.clone()) } else { Err("nats-server is being started".to_owned()) })
+    Box::new(move || match &*up.borrow() {
+        Some(url) => Ok(jetstream::Options { servers: vec![url.clone()], ..options.clone() }),
+        None => Err("nats-server is being started".to_owned()),
+    })
 }
 
 fn outside(external: &External, common: jetstream::Options) -> jetstream::Options {
