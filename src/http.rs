@@ -1,10 +1,9 @@
 //! What etcd answers over plain HTTP: health, version and metrics, in etcd's words.
 
+mod serving;
 mod starting;
 
 use std::fmt::Write;
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
-use tokio::net::TcpListener;
 
+pub use serving::serve;
 pub use starting::starting;
 
 use crate::metrics::Metrics;
@@ -51,15 +50,6 @@ pub fn router(store: Store, version: &str, metrics: Arc<Metrics>) -> Router {
         }
     }
     router.with_state(Site { store, version: version.into(), metrics })
-}
-
-/// Serves them on a port of their own.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
 async fn version_of(State(site): State<Site>) -> Response {

@@ -64,6 +64,23 @@ async fn garbage_on_the_port_ends_its_own_connection_only() {
     serves(&address).await;
 }
 
+/// Whoever says nothing, or not enough to tell what is spoken, does not hold a connection for ever; who has spoken may be silent.
+#[tokio::test]
+async fn a_client_that_does_not_begin_is_hung_up_on() {
+    let (_data, _jine, address) = started();
+    let client = Client::new(&address);
+    client.put("/before", "1").await.unwrap();
+    let silent = [&b""[..], b"P", &PREFACE[..23], b"GET"].map(|bytes| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
+    });
+    for mut stream in silent {
+        tokio::task::spawn_blocking(move || stream.read_to_end(&mut Vec::new())).await.unwrap().unwrap();
+    }
+    client.put("/after", "1").await.unwrap();
+}
+
 /// Sends bytes as they are and takes any answer.
 #[derive(Clone, Default)]
 struct Raw;

@@ -24,6 +24,7 @@ use tonic::codegen::Service;
 
 use super::gate::{Counted, Gate};
 use super::gathered::Gathered;
+use super::prompt::Prompt;
 
 /// A request of the largest size (2 MiB with etcd's defaults) arrives without waiting for a window update …
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
@@ -39,7 +40,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// many calls at once; etcd has no such limit.
 const MAX_RESET_STREAMS: usize = 100_000;
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
-/// For the TLS handshake, and for the head of a HTTP/1.1 request.
+/// For the TLS handshake, for the first bytes after it, and for the head of a HTTP/1.1 request. (etcd waits for ever for the first bytes.)
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Out of file descriptors, say: trying again at once would only burn CPU.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -143,7 +144,9 @@ where
 {
     let builder = builder(ports.max_streams);
     let service = hyper::service::service_fn(move |request| ports.clone().answer(request));
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(Gathered::new(stream)), service));
+    let mut connection = std::pin::pin!(
+        builder.serve_connection(TokioIo::new(Gathered::new(Prompt::new(stream, HANDSHAKE_TIMEOUT))), service)
+    );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {

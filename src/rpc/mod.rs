@@ -19,6 +19,7 @@ mod kv;
 mod lease;
 mod maintenance;
 mod metrics;
+mod prompt;
 mod range_stream;
 mod server;
 mod services;

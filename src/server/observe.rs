@@ -25,7 +25,7 @@ impl Observing {
         let first = listener.try_clone().and_then(tokio::net::TcpListener::from_std).map_err(cannot)?;
         let started = CancellationToken::new();
         let router = http::starting(stage.subscribe());
-        tokio::spawn(http::serve(first, router, started.clone().cancelled_owned()));
+        tokio::spawn(http::serve(first, router, started.clone()));
         tracing::info!(%address, "serving metrics and health");
         Ok(Observing { listener, started })
     }
@@ -36,11 +36,7 @@ impl Observing {
         self.started.cancel();
         let listener = tokio::net::TcpListener::from_std(self.listener)
             .map_err(|error| format!("metrics cannot be served: {error}"))?;
-        beside.spawn(async move {
-            if let Err(error) = http::serve(listener, router, std::future::pending()).await {
-                tracing::error!(%error, "metrics are not served any more");
-            }
-        });
+        beside.spawn(http::serve(listener, router, CancellationToken::new()));
         Ok(())
     }
 }
