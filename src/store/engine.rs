@@ -91,6 +91,8 @@ pub struct Engine<L: Log> {
     inflight: Option<InFlight>,
     /// So many of the next groups take one entry only: together they were refused.
     alone: usize,
+    /// The log refuses what is meant to follow this place, and ends there: since when.
+    refused_after: Option<(Sequence, Instant)>,
     claim_wanted: bool,
     checkpoints_wanted: Vec<oneshot::Sender<Option<super::compactor::Checkpointed>>>,
     /// Of the last entry id given out.

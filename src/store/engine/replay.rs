@@ -41,6 +41,7 @@ impl<L: Log> Engine<L> {
             next: Group::default(),
             inflight: None,
             alone: 0,
+            refused_after: None,
             claim_wanted: false,
             checkpoints_wanted: Vec::new(),
             counter: 0,

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{Engine, Fatal, Trouble, Write};
 use crate::state::Sequence;
@@ -20,6 +21,9 @@ use crate::store::log::{AppendError, EntryId, Identity, Log, Outgoing, Record, R
 
 /// Before trying again where the log refused a group and yet holds nothing new.
 const NOTHING_NEW: Duration = Duration::from_millis(20);
+
+/// How long it may do that before it counts as an outage: nobody can write, and somebody has to look.
+const NOTHING_NEW_FOR: Duration = Duration::from_secs(5);
 
 impl<L: Log> Engine<L> {
     /// `definite`: the server said that nothing of the group is stored nor will be. Then only the log has to be read.
@@ -59,10 +63,18 @@ impl<L: Log> Engine<L> {
     async fn read_what_refused(&mut self) -> Result<(), Trouble> {
         let before = self.reader.last();
         self.catch_up().await?;
-        if self.reader.last() == before {
-            // A replicated log refuses for places that are proposed only; it will know soon.
-            tokio::time::sleep(NOTHING_NEW).await;
+        if self.reader.last() > before {
+            return Ok(());
         }
+        match self.refused_after {
+            Some((place, since)) if place == before && since.elapsed() >= NOTHING_NEW_FOR => {
+                return Err(Trouble::Again(format!("the log refuses what is meant for the place after {before}, its end")));
+            }
+            Some((place, _)) if place == before => {}
+            _ => self.refused_after = Some((before, Instant::now())),
+        }
+        // A replicated log refuses for places that are proposed only; it will know soon.
+        tokio::time::sleep(NOTHING_NEW).await;
         Ok(())
     }
 

@@ -396,6 +396,23 @@ async fn a_stream_that_is_said_to_be_missing_is_waited_for() {
     assert_eq!(a.outages(), 1);
 }
 
+/// A log that ends where this jine has read it to, and yet refuses what is meant to follow.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_refuses_without_end_is_an_outage() {
+    for stream in [Stream::new(), Stream::replicated()] {
+        let a = open(&stream, 10).await;
+        a.log.set_chaos(|_| Fault::refused());
+        let put = a.spawn_put("a", "1");
+        eventually("an outage", || a.store.unavailable().is_some_and(|why| why.contains("refuses"))).await;
+        assert_eq!(put.await.unwrap(), Err(Error::TimedOut));
+        assert!(a.log.appended().len() < 1000, "{} attempts", a.log.appended().len());
+        a.log.end_chaos();
+        eventually("it serves again", || a.store.unavailable().is_none()).await;
+        a.put("a", "2").await.unwrap();
+        assert_eq!(a.outages(), 1);
+    }
+}
+
 /// SIGTERM in an outage.
 #[tokio::test(start_paused = true)]
 async fn stopping_does_not_wait_for_a_log_that_is_away() {

@@ -68,6 +68,11 @@ impl Fault {
         Fault { stored: Stored::Nothing, ack: Ack::Says(Err(refusal)), ..Fault::NONE }
     }
 
+    /// Refused for its place, whatever the log holds there.
+    pub fn refused() -> Fault {
+        Fault { stored: Stored::Nothing, ack: Ack::Says(Err(AppendError::Refused(Refusal::Sequence))), ..Fault::NONE }
+    }
+
     /// Acknowledged at another place than the one it is stored at.
     pub fn acknowledged_at(place: u64) -> Fault {
         Fault { ack: Ack::Says(Ok(Sequence(place))), ..Fault::NONE }
