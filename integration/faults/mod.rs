@@ -14,6 +14,7 @@ mod big;
 mod both;
 mod compaction;
 mod cut;
+mod disturbed;
 mod fair;
 mod foreign;
 mod inside;

@@ -16,13 +16,16 @@ use tokio::time::Instant;
 
 use super::engine::{Service, Shared, Write};
 use super::log::{Log, LogInfo};
-use crate::state::{Alarm, AlarmKind, Request};
+use crate::state::{Alarm, AlarmKind, Request, Sequence};
 
 /// How often a limited log is asked for its size.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How often a log without a limit is asked whether it has one now.
 const LOOK_UNLIMITED: Duration = Duration::from_secs(60);
+
+/// How often it is told that the log's beginning is gone.
+const SAY_PURGED: Duration = Duration::from_secs(60);
 
 /// Of the limit, this part is kept for what frees room …
 const KEPT: u64 = 16;
@@ -154,7 +157,7 @@ impl Room {
 
 /// Looks at the log's size now and then, until the store stops; and writes the alarm down that could not be written.
 pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>, member: u64) {
-    let mut account_asked = None;
+    let (mut account_asked, mut purge_told) = (None, None);
     let long_ago = |asked: Instant| asked.elapsed() >= LOOK_UNLIMITED;
     loop {
         let service = shared.service.borrow().clone();
@@ -163,6 +166,7 @@ pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>, member: u64) 
             Service::Up => {
                 if let Ok(info) = log.info().await {
                     shared.room.note(&info);
+                    tell_of_purges(&info, &mut purge_told);
                     // Who may not ask gets no answer, and waits for it: seldom, where there was none.
                     if shared.room.account.load(Ordering::Relaxed) != u64::MAX || account_asked.is_none_or(long_ago) {
                         account_asked = Some(Instant::now());
@@ -185,6 +189,19 @@ pub(super) async fn look<L: Log>(log: Arc<L>, shared: Arc<Shared>, member: u64) 
     }
 }
 
+/// The genesis record is never removed by a jine. Where it is gone the store cannot be read again, which would else be told at the next
+/// start only: when nobody has the data any more.
+fn tell_of_purges(info: &LogInfo, told: &mut Option<Instant>) {
+    if info.first > Sequence(1) && told.is_none_or(|told| told.elapsed() >= SAY_PURGED) {
+        *told = Some(Instant::now());
+        tracing::error!(
+            first = info.first.0,
+            "the beginning of the stream was removed by somebody else: it cannot be read again, and what is served now will be lost when jine \
+             ends; save it now, or restore a backup of the stream"
+        );
+    }
+}
+
 async fn store_alarm(shared: &Shared, member: u64) {
     let (reply, stored) = oneshot::channel();
     let request = Request::AlarmRaise(Alarm { member, kind: AlarmKind::NoSpace });
@@ -197,7 +214,6 @@ async fn store_alarm(shared: &Shared, member: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Sequence;
 
     fn info(bytes: u64, max_bytes: Option<u64>) -> LogInfo {
         let (created, leader) = (String::new(), String::new());
