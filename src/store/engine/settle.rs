@@ -68,7 +68,9 @@ impl<L: Log> Engine<L> {
         }
         match self.refused_after {
             Some((place, since)) if place == before && since.elapsed() >= NOTHING_NEW_FOR => {
-                return Err(Trouble::Again(format!("the log refuses what is meant for the place after {before}, its end")));
+                return Err(Trouble::Again(format!(
+                    "the log refuses what is meant for the place after {before}, its end"
+                )));
             }
             Some((place, _)) if place == before => {}
             _ => self.refused_after = Some((before, Instant::now())),
