@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("store", &["state"]),
+    // Implements the trait `Values`.
+    ("values", &["state"]),
     // Implements the trait `Log`, and needs its number types.
     ("jetstream", &["store::log", "state"]),
     ("pb", &[]),
@@ -36,7 +38,7 @@ const KNOWN_TO: &[(&str, &[&str])] = &[
     ("prost_types", &["rpc", "pb"]),
     ("clap", &["config"]),
     ("sd_notify", &["systemd"]),
-    ("prometheus_client", &["metrics", "rpc"]),
+    ("prometheus_client", &["metrics", "rpc", "values"]),
     ("axum", &["http", "rpc", "server", "metrics"]),
     ("hyper", &["rpc", "http"]),
 ];

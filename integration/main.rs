@@ -11,4 +11,5 @@ mod layering;
 mod nats_server;
 mod oracle;
 mod support;
+mod value_memory;
 mod wire;

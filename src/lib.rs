@@ -14,3 +14,4 @@ pub mod shutdown;
 pub mod state;
 pub mod store;
 pub mod systemd;
+pub mod values;

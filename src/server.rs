@@ -27,7 +27,9 @@ use crate::jetstream::JetStream;
 use crate::listen::Port;
 use crate::metrics::Metrics;
 use crate::nats_server::NatsServer;
+use crate::state::Values;
 use crate::store::{Running, Store};
+use crate::values::BoundedValues;
 use crate::{http, rpc, shutdown, systemd};
 
 /// How long the store may take to finish what it has begun, when the log does not answer.
@@ -47,8 +49,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
         nats = start_nats(&config) => nats?.map(Arc::new),
         () = stop.cancelled() => return Ok(()),
     };
-    let parts = Parts { config: &config, ports, observing, stage };
-    let served = parts.serve_on(nats.clone(), &stop).await;
+    let served = match options::values(&config) {
+        Ok(values) => Parts { config: &config, ports, observing, stage, values }.serve_on(nats.clone(), &stop).await,
+        Err(error) => Err(error),
+    };
     systemd::stopping();
     if let Some(nats) = nats {
         nats.stop().await;
@@ -88,6 +92,7 @@ struct Parts<'a> {
     ports: Ports,
     observing: Option<Observing>,
     stage: Stage,
+    values: Option<Arc<BoundedValues>>,
 }
 
 impl Parts<'_> {
@@ -130,7 +135,8 @@ impl Parts<'_> {
         }
         let (progress, watched) = tokio::sync::watch::channel(Default::default());
         let telling = tokio::spawn(stage::tell_replay(watched, self.stage.clone()));
-        let running = Store::open(log, options::store(self.config, &self.ports), progress).await;
+        let values = self.values.clone().map(|values| values as Arc<dyn Values>);
+        let running = Store::open(log, options::store(self.config, &self.ports, values), progress).await;
         telling.abort();
         running.map_err(|fatal| Error::Setup(fatal.to_string()))
     }
@@ -142,6 +148,9 @@ impl Parts<'_> {
         let mut metrics = Metrics::new(store.clone(), version);
         let calls = rpc::Metrics::default();
         calls.register(metrics.registry());
+        if let Some(values) = self.values {
+            values.register(metrics.registry());
+        }
         let router = http::router(store.clone(), version, Arc::new(metrics));
 
         let mut listeners = Vec::new();

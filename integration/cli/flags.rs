@@ -8,6 +8,7 @@ fn help_names_every_flag_with_its_variable() {
         "endpoint",
         "data-dir",
         "nats-server",
+        "value-memory",
         "ca-file",
         "cert-file",
         "key-file",

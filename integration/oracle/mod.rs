@@ -28,6 +28,8 @@ use crate::support::jine;
 const SLICE: Extent = Extent { operations: 40_000, time: Duration::from_secs(40), pairs: 3 };
 const COMPARATOR: Extent = Extent { operations: 4_000, time: Duration::from_secs(10), pairs: 2 };
 const HASHES: Extent = Extent { operations: 4_000, time: Duration::from_secs(15), pairs: 1 };
+const VALUES: Extent = Extent { operations: 8_000, time: Duration::from_secs(15), pairs: 2 };
+const VALUES_LONG: Extent = Extent { operations: 200_000, time: Duration::from_secs(1800), pairs: 3 };
 const HASHES_LONG: Extent = Extent { operations: 200_000, time: Duration::from_secs(1800), pairs: 3 };
 
 /// How often each cell of the table must have been seen, where as much is asked for as fills them.
@@ -46,6 +48,13 @@ async fn jine_answers_as_etcd_does() {
 async fn jine_hashes_as_etcd_does() {
     let extent = if std::env::var_os("JINE_LONG").is_some() { HASHES_LONG } else { HASHES };
     compare(program_under_test(), extent, generate::hashing_program).await;
+}
+
+/// Some of the values in memory, the others in a file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jine_with_values_in_a_file_answers_as_etcd_does() {
+    let extent = if std::env::var_os("JINE_LONG").is_some() { VALUES_LONG } else { VALUES };
+    compare(program_with(&["--value-memory", "4096"]), extent, generate::program_of_large_values).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,7 +79,11 @@ async fn a_mutant_is_caught() {
 }
 
 fn program_under_test() -> Kind {
-    Kind::Jine(std::env::var_os("JINE_UNDER_TEST").map_or_else(|| jine::program().to_owned(), PathBuf::from))
+    program_with(&[])
+}
+
+fn program_with(flags: &'static [&'static str]) -> Kind {
+    Kind::Jine(std::env::var_os("JINE_UNDER_TEST").map_or_else(|| jine::program().to_owned(), PathBuf::from), flags)
 }
 
 fn seed() -> u64 {

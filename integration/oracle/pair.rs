@@ -12,8 +12,8 @@ pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Which program.
-    Jine(PathBuf),
+    /// Which program, and flags of its own.
+    Jine(PathBuf, &'static [&'static str]),
     /// Another etcd: shows that the comparison itself finds nothing.
     Etcd,
 }
@@ -29,7 +29,7 @@ impl Pair {
         let flags = ["--max-request-bytes", &limit];
         let etcd = Target::etcd_with(&flags);
         let other = match kind {
-            Kind::Jine(program) => Target::plain_jine(program, &flags),
+            Kind::Jine(program, more) => Target::plain_jine(program, &[&flags, *more].concat()),
             Kind::Etcd => Target::etcd_with(&flags),
         };
         Pair { etcd: Side::connect(etcd).await, other: Side::connect(other).await }

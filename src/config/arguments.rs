@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(env = "JINE_ENDPOINT", hide_env_values = true)]
     pub endpoint: String,
 
-    /// Directory of the nats-server that jine runs itself; not used with another one
+    /// Directory of the nats-server that jine runs itself; not used with another one, but for --value-memory
     #[arg(long, value_name = "DIR", default_value = "jine.data", help_heading = "Storage")]
     #[arg(env = "JINE_DATA_DIR", hide_env_values = true)]
     pub data_dir: PathBuf,
@@ -62,6 +62,11 @@ pub struct Arguments {
     #[arg(long, value_name = "STATE", default_value = "new", help_heading = "Storage")]
     #[arg(env = "JINE_INITIAL_CLUSTER_STATE", hide_env_values = true)]
     pub initial_cluster_state: String,
+
+    /// The most memory for values, in bytes or as 64MiB: those that it has no room for are in a file in --data-dir, which is slower; 0: all
+    /// of 128 bytes and more [default: all values are in memory]
+    #[arg(long, value_name = "BYTES", help_heading = "Storage", env = "JINE_VALUE_MEMORY", hide_env_values = true)]
+    pub value_memory: Option<String>,
 
     /// CA certificates to verify the NATS servers with [default: the system's]
     #[arg(long, value_name = "FILE", help_heading = "Connection to NATS")]

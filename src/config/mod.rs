@@ -31,6 +31,8 @@ pub struct Config {
     pub name: String,
     pub nats: Nats,
     pub data_dir: PathBuf,
+    /// The most bytes of values in memory; None: all are there.
+    pub value_memory: Option<u64>,
     pub clients: Clients,
     /// None: metrics and health on the client port only.
     pub metrics: Option<HostPort>,
@@ -101,6 +103,7 @@ impl Config {
             name: arguments.name.clone().unwrap_or_else(host_name),
             nats: Nats::new(arguments, &mut warnings)?,
             data_dir: arguments.data_dir.clone(),
+            value_memory: value_memory(arguments)?,
             clients: Clients::new(arguments)?,
             metrics: metrics(&arguments.metrics_bind_address)?,
             limits: limits(arguments)?,
@@ -170,6 +173,11 @@ fn quota(text: &str) -> Result<Option<u64>, Error> {
     }
     let bytes = values::size(text).map_err(about("quota-backend-bytes"))? as u64;
     Ok(Some(bytes).filter(|bytes| *bytes > 0))
+}
+
+fn value_memory(arguments: &Arguments) -> Result<Option<u64>, Error> {
+    let bytes = arguments.value_memory.as_deref().map(values::size).transpose();
+    Ok(bytes.map_err(about("value-memory"))?.map(|bytes| bytes as u64))
 }
 
 fn log(arguments: &Arguments) -> Result<Log, Error> {

@@ -152,6 +152,11 @@ fn quota_and_streams_are_etcds() {
     let quota = |text: &str| config(&["--quota-backend-bytes", text]).unwrap().limits.quota_bytes;
     assert_eq!((quota("0"), quota("-1"), quota("4096"), quota("2GiB")), (None, None, Some(4096), Some(2 << 30)));
     refused(&["--quota-backend-bytes", "-x"], "not a size");
+    let values = |arguments: &[&str]| config(arguments).unwrap().value_memory;
+    assert_eq!(values(&[]), None);
+    assert_eq!(values(&["--value-memory", "0"]), Some(0));
+    assert_eq!(values(&["--value-memory", "64MiB"]), Some(64 << 20));
+    refused(&["--value-memory", "all"], "not a size");
     let streams = |text: &str| config(&["--max-concurrent-streams", text]).unwrap().limits.max_concurrent_streams;
     assert_eq!((streams("0"), streams("100")), (u32::MAX, 100));
     refused(&["--max-concurrent-streams", "many"], "not a number");

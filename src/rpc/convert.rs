@@ -1,7 +1,7 @@
 //! Between what stands on the wire and what the state machine is asked and answers.
 //!
 //! Requests are validated before they come here. Nothing is copied: keys and values share the bytes they arrived in, and
-//! those of the store on their way out.
+//! those of the store on their way out. (A value that the store has in a file is read here.)
 
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ fn compare_target(target: i32, operand: Option<TargetUnion>) -> Option<state::Co
 }
 
 pub(super) fn key_value(kv: &KeyValue) -> mvccpb::KeyValue {
-    mvccpb::KeyValue { value: kv.value.clone(), ..key_without_value(kv) }
+    mvccpb::KeyValue { value: kv.value.bytes(), ..key_without_value(kv) }
 }
 
 fn key_without_value(kv: &KeyValue) -> mvccpb::KeyValue {

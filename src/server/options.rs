@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use super::{Error, Ports};
 use crate::config::{Auth, Config, External, Secret, Server};
 use crate::nats_server::NatsServer;
+use crate::state::Values;
 use crate::store::log::SessionId;
+use crate::values::BoundedValues;
 use crate::{jetstream, nats_server, rpc, store};
 
 /// How long calls under way may take once jine is told to stop; kube-apiserver's own requests take up to 30 s, but
@@ -94,7 +96,16 @@ fn credentials(auth: &Auth) -> jetstream::Credentials {
     }
 }
 
-pub(super) fn store(config: &Config, ports: &Ports) -> store::Options {
+/// Where values go that memory shall have no room for; None: everything is in memory.
+pub(super) fn values(config: &Config) -> Result<Option<Arc<BoundedValues>>, Error> {
+    let Some(limit) = config.value_memory else { return Ok(None) };
+    let directory = &config.data_dir;
+    let cannot =
+        |error| Error::Setup(format!("--value-memory: no file can be made in {}: {error}", directory.display()));
+    BoundedValues::new(limit, directory).map(|values| Some(Arc::new(values))).map_err(cannot)
+}
+
+pub(super) fn store(config: &Config, ports: &Ports, values: Option<Arc<dyn Values>>) -> store::Options {
     store::Options {
         session: SessionId(rand::random()),
         member_id: member_id(config, ports),
@@ -103,6 +114,7 @@ pub(super) fn store(config: &Config, ports: &Ports) -> store::Options {
         outage_grace: store::Options::OUTAGE_GRACE,
         quota: config.limits.quota_bytes,
         largest: store::Largest { ops: config.limits.max_txn_ops, bytes: config.limits.max_request_bytes },
+        values,
     }
 }
 

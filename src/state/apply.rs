@@ -80,7 +80,7 @@ impl State {
         let Op::Put { key, value, lease, create_revision, version, sub } = op else { return None };
         let kv = KeyValue {
             key: key.clone(),
-            value: value.clone(),
+            value: value.clone().into(),
             create_revision: *create_revision,
             mod_revision: revision,
             // Zero would say tombstone.
@@ -135,14 +135,15 @@ impl State {
     /// Puts it into the index, and returns it with what was the current version before.
     ///
     /// Key and value come to memory of their own: what comes in is often a slice of a large buffer, which would live as
-    /// long. A key that is known is shared, and so is a value that was taken from the version before.
+    /// long. A key that is known is shared, and so is a value that was taken from the version before (where that is in memory).
     fn insert(&mut self, mut kv: KeyValue) -> (Arc<KeyValue>, Option<Arc<KeyValue>>) {
         let history = self.index.get_mut(&kv.key);
         let newest = history.as_ref().and_then(|history| history.newest());
-        let taken = newest.map(|newest| &newest.value).filter(|value| value.as_ptr() == kv.value.as_ptr());
-        kv.value = match taken.filter(|value| value.len() == kv.value.len()) {
-            Some(value) => value.clone(),
-            None => Bytes::copy_from_slice(&kv.value),
+        let taken = newest.map(|newest| &newest.value).filter(|value| value.is_same(&kv.value));
+        kv.value = match (taken, &self.values) {
+            (Some(value), _) => value.clone(),
+            (None, Some(values)) => values.keep(&kv.value.bytes()),
+            (None, None) => Bytes::copy_from_slice(&kv.value.bytes()).into(),
         };
         kv.key = newest.map_or_else(|| Bytes::copy_from_slice(&kv.key), |newest| newest.key.clone());
         let kv = Arc::new(kv);

@@ -132,7 +132,7 @@ fn append(crc: u32, kv: &KeyValue, buffer: &mut Vec<u8>) -> u32 {
     if !kv.value.is_empty() {
         buffer.push(VALUE << 3 | 2);
         varint(buffer, kv.value.len() as u64);
-        crc = crc32c::crc32c_append(crc32c::crc32c_append(crc, buffer), &kv.value);
+        crc = crc32c::crc32c_append(crc32c::crc32c_append(crc, buffer), &kv.value.bytes());
         buffer.clear();
     }
     number_field(buffer, 6, kv.lease.0);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::revision::{LeaseId, Revision, Sequence};
+use super::value::Value;
 
 /// One version of a key. Shared by the index, the history and every response that carries it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyValue {
     pub key: Bytes,
-    pub value: Bytes,
+    pub value: Value,
     /// The revision that made the key exist; a delete and a new put begin anew.
     pub create_revision: Revision,
     /// The revision that wrote this version.

@@ -13,6 +13,7 @@ use super::key_value::{KeyValue, RevisionEvents};
 use super::lease::Lease;
 use super::request::Alarm;
 use super::revision::{LeaseId, Revision, Sequence};
+use super::value::Values;
 
 /// Everything that the entries applied so far come to.
 ///
@@ -48,6 +49,8 @@ pub struct State {
     pub(super) fingerprint: Fingerprint,
     pub(super) live_bytes: u64,
     pub(super) held: u64,
+    /// None: values are in memory.
+    pub(super) values: Option<Arc<dyn Values>>,
 }
 
 impl State {
@@ -69,7 +72,13 @@ impl State {
             fingerprint: Fingerprint::default(),
             live_bytes: 0,
             held: 0,
+            values: None,
         }
+    }
+
+    /// The same with its values where `values` puts them; None: in memory.
+    pub fn keeping(self, values: Option<Arc<dyn Values>>) -> State {
+        State { values, ..self }
     }
 
     /// Lifts the floors to the figures of a checkpoint that describes the log up to `at`, before or after a replay up to that checkpoint of a log from which

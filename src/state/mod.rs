@@ -20,6 +20,7 @@ mod range;
 pub mod request;
 pub mod revision;
 mod txn;
+mod value;
 mod view;
 
 #[cfg(test)]
@@ -38,4 +39,5 @@ pub use plan::{Limits, Planned, TOMBSTONE_OVERHEAD, plan};
 pub use range::Chunk;
 pub use request::*;
 pub use revision::{LeaseId, Revision, Sequence};
+pub use value::{Stored, Value, Values};
 pub use view::{Layer, View};

@@ -111,7 +111,7 @@ impl<'a> Planner<'a> {
         let kept = |ignore: bool| if ignore { prev.as_ref().ok_or(Error::KeyNotFound).map(Some) } else { Ok(None) };
         let op = Op::Put {
             key: put.key.clone(),
-            value: kept(put.ignore_value)?.map_or(&put.value, |prev| &prev.value).clone(),
+            value: kept(put.ignore_value)?.map_or_else(|| put.value.clone(), |prev| prev.value.bytes()),
             lease: kept(put.ignore_lease)?.map_or(put.lease, |prev| prev.lease),
             create_revision: prev.as_ref().map_or(revision, |prev| prev.create_revision),
             version: prev.as_ref().map_or(0, |prev| prev.version) + 1,

@@ -1,6 +1,6 @@
 //! Reading keys, at the current and at older revisions.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -151,16 +151,22 @@ fn passes(request: &RangeRequest, kv: &KeyValue) -> bool {
 
 /// Stable: what compares equal stays in key order, also when descending.
 fn sort(request: &RangeRequest, kvs: &mut [Arc<KeyValue>]) {
-    let by: fn(&KeyValue, &KeyValue) -> Ordering = match request.sort_target {
-        SortTarget::Key => |a, b| a.key.cmp(&b.key),
-        SortTarget::Version => |a, b| a.version.cmp(&b.version),
-        SortTarget::Create => |a, b| a.create_revision.cmp(&b.create_revision),
-        SortTarget::Mod => |a, b| a.mod_revision.cmp(&b.mod_revision),
-        SortTarget::Value => |a, b| a.value.cmp(&b.value),
-    };
-    match (request.sort_target, request.sort_order) {
-        (SortTarget::Key, SortOrder::None | SortOrder::Ascend) => {}
-        (_, SortOrder::None | SortOrder::Ascend) => kvs.sort_by(|a, b| by(a, b)),
-        (_, SortOrder::Descend) => kvs.sort_by(|a, b| by(b, a)),
+    let down = request.sort_order == SortOrder::Descend;
+    match request.sort_target {
+        SortTarget::Key if !down => {}
+        SortTarget::Key => order(kvs, down, |kv| kv.key.clone()),
+        SortTarget::Version => order(kvs, down, |kv| kv.version),
+        SortTarget::Create => order(kvs, down, |kv| kv.create_revision),
+        SortTarget::Mod => order(kvs, down, |kv| kv.mod_revision),
+        SortTarget::Value => order(kvs, down, |kv| kv.value.bytes()),
+    }
+}
+
+/// Looks at each version once: a value may have to be read.
+fn order<K: Ord>(kvs: &mut [Arc<KeyValue>], down: bool, by: impl Fn(&KeyValue) -> K) {
+    if down {
+        kvs.sort_by_cached_key(|kv| Reverse(by(kv)));
+    } else {
+        kvs.sort_by_cached_key(|kv| by(kv));
     }
 }

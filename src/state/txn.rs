@@ -106,7 +106,11 @@ fn matches(compare: &Compare, kv: &KeyValue) -> bool {
         CompareTarget::Version(version) => kv.version.cmp(version),
         CompareTarget::Create(revision) => kv.create_revision.cmp(revision),
         CompareTarget::Mod(revision) => kv.mod_revision.cmp(revision),
-        CompareTarget::Value(value) => kv.value.cmp(value),
+        // Lengths that differ tell the values apart, so that none has to be read.
+        CompareTarget::Value(value) if asks_for_equality(compare) && kv.value.len() != value.len() => {
+            kv.value.len().cmp(&value.len())
+        }
+        CompareTarget::Value(value) => kv.value.bytes().cmp(value),
         CompareTarget::Lease(id) => kv.lease.cmp(id),
     };
     match compare.result {
@@ -115,4 +119,8 @@ fn matches(compare: &Compare, kv: &KeyValue) -> bool {
         CompareResult::Greater => ordering == Ordering::Greater,
         CompareResult::Less => ordering == Ordering::Less,
     }
+}
+
+fn asks_for_equality(compare: &Compare) -> bool {
+    matches!(compare.result, CompareResult::Equal | CompareResult::NotEqual)
 }

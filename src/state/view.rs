@@ -43,7 +43,7 @@ impl Layer {
             Op::Put { key, value, lease, create_revision, version, sub } => {
                 let kv = KeyValue {
                     key: key.clone(),
-                    value: value.clone(),
+                    value: value.clone().into(),
                     create_revision: *create_revision,
                     mod_revision: revision,
                     version: *version,

@@ -15,8 +15,9 @@ use super::engine::{Engine, EngineOptions, Fatal, Progress, Service, Shared};
 use super::fence::Fence;
 use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId, Traits};
 use super::{Inner, Store, hash, room, status};
+use crate::state::Values;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Of this run of the process: random.
     pub session: SessionId,
@@ -31,6 +32,8 @@ pub struct Options {
     /// Bytes of the log beyond which the store may not grow.
     pub quota: Option<u64>,
     pub largest: Largest,
+    /// Where the state's values are kept. None: in memory.
+    pub values: Option<Arc<dyn Values>>,
 }
 
 /// The largest transaction that is let in.
@@ -105,7 +108,7 @@ impl Store {
         progress: watch::Sender<Progress>,
     ) -> Result<Running, Fatal> {
         options.largest.check(&log.traits())?;
-        let (shared, writes) = Shared::new(options.outage_grace, options.quota, disk_of(&log), progress);
+        let (shared, writes) = Shared::new(&options, disk_of(&log), progress);
         let engine_options = EngineOptions { session: options.session, largest: options.largest };
         let engine = Engine::open(log.clone(), shared.clone(), engine_options).await?;
         let (commands, receiver) = mpsc::unbounded_channel();

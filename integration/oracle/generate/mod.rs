@@ -29,7 +29,15 @@ pub(super) const ENVELOPE: usize = 17;
 
 /// The program of a seed.
 pub(crate) fn program(seed: u64) -> Vec<Step> {
-    let mut make = Make::new(seed);
+    make(Make::new(seed))
+}
+
+/// One whose values are large, so that a jine with `--value-memory` has to put them into its file.
+pub(crate) fn program_of_large_values(seed: u64) -> Vec<Step> {
+    make(Make { repeat: 100, ..Make::new(seed) })
+}
+
+fn make(mut make: Make) -> Vec<Step> {
     make.watching = make.rng.one_in(2);
     make.hashing = make.rng.one_in(6);
     let mut program = Vec::new();
@@ -77,6 +85,8 @@ pub(crate) fn hashing_program(seed: u64) -> Vec<Step> {
 struct Make {
     rng: Rng,
     watching: bool,
+    /// How often a value has what it is picked for, one after the other.
+    repeat: usize,
     /// Leases go into the hash of what hangs on them, so that no key hangs on one whose id a server has chosen.
     hashing: bool,
     /// Leases that are likely to be there.
@@ -96,6 +106,7 @@ impl Make {
         Make {
             rng: Rng::new(seed),
             watching: false,
+            repeat: 1,
             hashing: false,
             leases: BTreeSet::new(),
             deletes: true,
@@ -146,7 +157,8 @@ impl Make {
     }
 
     fn value(&mut self) -> Bytes {
-        Bytes::from_static(self.rng.pick(VALUES))
+        let value: &[u8] = self.rng.pick(VALUES);
+        value.repeat(self.repeat).into()
     }
 
     /// Most often one that the program may have come to.

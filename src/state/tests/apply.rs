@@ -68,7 +68,7 @@ fn a_delete_event_has_only_key_and_revision_and_what_was_before() {
     let event = &events[0].events[0];
     let bare = KeyValue { key: bytes("a"), mod_revision: Revision(3), sequence: Sequence(2), ..KeyValue::default() };
     assert_eq!(*event.kv, bare);
-    assert_eq!(event.prev.as_ref().unwrap().value, "1");
+    assert_eq!(event.prev.as_ref().unwrap().value.bytes(), "1");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn memory_is_shared_within_and_never_with_what_comes_in() {
     machine.run(PutRequest { ignore_value: true, value: bytes(""), ..put("a", "") }).unwrap();
     let after = machine.state.get(b"a").unwrap();
     assert_eq!(before.key.as_ptr(), after.key.as_ptr());
-    assert_eq!(before.value.as_ptr(), after.value.as_ptr());
+    assert_eq!(before.value.bytes().as_ptr(), after.value.bytes().as_ptr());
 }
 
 #[test]

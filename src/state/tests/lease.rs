@@ -69,10 +69,10 @@ fn ignore_lease_and_ignore_value_keep_what_was() {
     machine.run(with_lease("a", 1)).unwrap();
     machine.run(PutRequest { ignore_lease: true, ..put("a", "2") }).unwrap();
     let kv = machine.state.get(b"a").unwrap();
-    assert_eq!((text(&kv.value), kv.lease), ("2".into(), LeaseId(1)));
+    assert_eq!((text(&kv.value.bytes()), kv.lease), ("2".into(), LeaseId(1)));
     machine.run(PutRequest { ignore_value: true, ..put("a", "") }).unwrap();
     let kv = machine.state.get(b"a").unwrap();
-    assert_eq!((text(&kv.value), kv.lease, kv.version), ("2".into(), LeaseId::NONE, 3));
+    assert_eq!((text(&kv.value.bytes()), kv.lease, kv.version), ("2".into(), LeaseId::NONE, 3));
     assert_eq!(attached(&machine, 1), [""; 0]);
 }
 

@@ -73,7 +73,7 @@ impl Machine {
     pub(super) fn value(&self, key: &str, revision: i64) -> Option<String> {
         let request = RangeRequest { revision: Revision(revision), ..range(single(key)) };
         let response = self.state.range(&request).expect("a range");
-        response.kvs.first().map(|kv| text(&kv.value))
+        response.kvs.first().map(|kv| text(&kv.value.bytes()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod compaction;
+mod elsewhere;
 mod garbage;
 mod golden;
 mod layers;

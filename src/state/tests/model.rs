@@ -188,7 +188,7 @@ impl Model {
         let prev = draft.keys.get(&put.key).cloned();
         let mut kv = KeyValue {
             key: put.key.clone(),
-            value: put.value.clone(),
+            value: put.value.clone().into(),
             create_revision: revision,
             mod_revision: revision,
             version: 1,
@@ -308,7 +308,7 @@ fn precedes(a: &KeyValue, b: &KeyValue, target: SortTarget, down: bool) -> bool 
         SortTarget::Version => a.version < b.version,
         SortTarget::Create => a.create_revision < b.create_revision,
         SortTarget::Mod => a.mod_revision < b.mod_revision,
-        SortTarget::Value => a.value < b.value,
+        SortTarget::Value => a.value.bytes() < b.value.bytes(),
     }
 }
 
@@ -335,7 +335,7 @@ fn succeeds(keys: &Snapshot, compare: &Compare) -> bool {
             CompareTarget::Version(n) => (kv.version < *n, kv.version == *n),
             CompareTarget::Create(n) => (kv.create_revision < *n, kv.create_revision == *n),
             CompareTarget::Mod(n) => (kv.mod_revision < *n, kv.mod_revision == *n),
-            CompareTarget::Value(value) => (kv.value < *value, kv.value == *value),
+            CompareTarget::Value(value) => (kv.value.bytes() < *value, kv.value.bytes() == *value),
             CompareTarget::Lease(id) => (kv.lease < *id, kv.lease == *id),
         };
         match compare.result {

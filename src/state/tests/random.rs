@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::*;
+use super::elsewhere::state_without_values;
 use super::model::Model;
 use super::strategy::{Step, key_range, program, range_request};
 use super::{LIMITS, all, range};
@@ -12,8 +13,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn random_programs_do_what_the_model_does(steps in program(40)) {
-        let (mut state, mut model) = (State::new(Revision::FIRST, Revision::ZERO), Model::new());
+    fn random_programs_do_what_the_model_does(steps in program(40), elsewhere: bool) {
+        let in_memory = State::new(Revision::FIRST, Revision::ZERO);
+        let (mut state, mut model) = (if elsewhere { state_without_values() } else { in_memory }, Model::new());
         let mut next = 1;
         for step in &steps {
             match step {

@@ -30,7 +30,7 @@ fn create_update_and_delete_as_kubernetes_does_them() {
     assert_eq!((update.succeeded, update.revision), (true, Revision(3)));
     let delete = machine.txn(guarded(3, RequestOp::DeleteRange(delete(single("pod"))))).unwrap();
     let ResponseOp::DeleteRange(deleted) = &delete.responses[0] else { panic!("another answer") };
-    assert_eq!((deleted.deleted, &deleted.prev_kvs[0].value[..]), (1, &b"2"[..]));
+    assert_eq!((deleted.deleted, &deleted.prev_kvs[0].value.bytes()[..]), (1, &b"2"[..]));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_put_in_a_transaction_keeps_a_value_that_was_there_before_it() {
     let again = PutRequest { ignore_value: true, ..put("a", "") };
     let response = machine.txn(ops(vec![RequestOp::Put(put("a", "2")), RequestOp::Put(again)])).unwrap();
     let ResponseOp::Put(second) = &response.responses[1] else { panic!("another answer") };
-    assert_eq!(second.prev_kv.as_ref().unwrap().value, "2");
+    assert_eq!(second.prev_kv.as_ref().unwrap().value.bytes(), "2");
     let kv = machine.state.get(b"a").unwrap();
-    assert_eq!((&kv.value[..], kv.version, kv.mod_revision), (&b"2"[..], 3, Revision(3)));
+    assert_eq!((&kv.value.bytes()[..], kv.version, kv.mod_revision), (&b"2"[..], 3, Revision(3)));
 }

@@ -8,12 +8,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::command::Write;
-use crate::state::{Revision, Sequence, State};
+use crate::state::{Revision, Sequence, State, Values};
 use crate::store::durations::Durations;
 use crate::store::error::Error;
 use crate::store::hash::Hashes;
 use crate::store::lessor::Lessor;
 use crate::store::log::{ClusterId, SessionId};
+use crate::store::open::Options;
 use crate::store::room::{DiskLeft, Room};
 use crate::store::watch::Hub;
 
@@ -91,12 +92,12 @@ pub struct Shared {
     lessor: Mutex<Lessor>,
     writes: mpsc::UnboundedSender<Write>,
     grace: Duration,
+    values: Option<Arc<dyn Values>>,
 }
 
 impl Shared {
     pub fn new(
-        grace: Duration,
-        quota: Option<u64>,
+        options: &Options,
         disk: DiskLeft,
         progress: watch::Sender<Progress>,
     ) -> (Arc<Shared>, mpsc::UnboundedReceiver<Write>) {
@@ -118,12 +119,13 @@ impl Shared {
             removal_wanted: Notify::new(),
             claim_place: AtomicU64::new(0),
             counters: Counters::default(),
-            room: Room::new(quota, disk),
+            room: Room::new(options.quota, disk),
             hashes: Hashes::default(),
             cluster: AtomicU64::new(0),
             lessor: Mutex::default(),
             writes,
-            grace,
+            grace: options.outage_grace,
+            values: options.values.clone(),
         };
         (Arc::new(shared), receiver)
     }
@@ -238,6 +240,7 @@ impl Shared {
 
     /// Begins anew with another state.
     pub(super) fn replace_state(&self, state: State) {
+        let state = state.keeping(self.values.clone());
         self.hub.publish(|old| {
             *old = state;
             (Vec::new(), ())

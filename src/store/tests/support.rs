@@ -37,6 +37,7 @@ pub fn options(session: u64) -> Options {
         outage_grace: Options::OUTAGE_GRACE,
         quota: None,
         largest: Default::default(),
+        values: None,
     }
 }
 
@@ -137,7 +138,7 @@ impl Node {
 
     async fn value(&self, key: &str, consistency: Consistency) -> Result<Option<String>, Error> {
         let response = self.store.range(range_request(KeyRange::Single(bytes(key))), consistency).await?;
-        Ok(response.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()))
+        Ok(response.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value.bytes()).into_owned()))
     }
 
     /// Linearizable.
