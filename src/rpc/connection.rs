@@ -144,14 +144,13 @@ where
 {
     let builder = builder(ports.max_streams);
     let service = hyper::service::service_fn(move |request| ports.clone().answer(request));
-    let mut connection = std::pin::pin!(
-        builder.serve_connection(TokioIo::new(Gathered::new(Prompt::new(stream, HANDSHAKE_TIMEOUT))), service)
-    );
+    let gathered = Gathered::new(Prompt::new(stream, HANDSHAKE_TIMEOUT));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(gathered.handle()), service));
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = gathered.drive(connection.as_mut()) => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            gathered.drive(connection).await
         }
     };
     if let Err(error) = ended {

@@ -1,29 +1,45 @@
-//! Writing what several calls on a connection answer at about the same time in one piece.
+//! Writing what the calls on a connection answer at about the same time in one piece.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes of small answers: h2 gathers frames of at most 256 bytes of payload, and hands over each larger one for itself.
-const SMALL: usize = 512;
-/// Flushes without a wait after one that brought nothing: who has one call at a time shall not wait for others.
+/// Bytes that are kept for a write together with others; as many as h2 keeps of its own.
+const ROOM: usize = 16 * 1024;
+/// Bytes that are worth a system call of their own: they are not copied, and nobody waits for more.
+const LARGE: usize = ROOM / 2;
+/// Writes without a wait after one that brought nothing: who has one call at a time shall not wait for others.
 const PAUSE: u8 = 7;
 
-/// A connection that lets other tasks go first before it writes small answers, once before each flush. HTTP/2 hands over every answer
-/// as it comes, and the system call for it costs more than such an answer; what others have answered meanwhile goes along.
-pub(super) struct Gathered<S> {
+/// A connection that keeps what is written to it, flushed or not, until the turn of the task that drives it ends
+/// ([`Gathered::drive`]), and lets the other tasks go first once before it writes that. HTTP/2 hands over every answer as it comes,
+/// and every frame of more than 256 bytes for itself, and the system call for it costs more than such an answer.
+pub(super) struct Gathered<S>(Arc<Mutex<Kept<S>>>);
+
+struct Kept<S> {
     inner: S,
+    bytes: Vec<u8>,
+    /// How many of `bytes` are written.
+    written: usize,
+    /// Whether nothing is left in `inner`.
+    flushed: bool,
+    /// Something was written in this turn already.
+    busy: bool,
     state: State,
-    /// Flushes for which not to wait.
+    /// Writes for which not to wait.
     pause: u8,
+    /// Of a write that nobody waited for; told when the connection is used next.
+    failed: Option<io::Error>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Flushed,
+    Empty,
     /// With so many bytes to write when the others' turn began.
     Waiting(usize),
     Writing,
@@ -31,61 +47,145 @@ enum State {
 
 impl<S> Gathered<S> {
     pub(super) fn new(inner: S) -> Gathered<S> {
-        Gathered { inner, state: State::Flushed, pause: 0 }
+        Gathered(Arc::new(Mutex::new(Kept {
+            inner,
+            bytes: Vec::new(),
+            written: 0,
+            flushed: true,
+            busy: false,
+            state: State::Empty,
+            pause: 0,
+            failed: None,
+        })))
     }
 
-    /// Ready once the others had their turn. `len`: the bytes to write now.
-    fn wait(&mut self, len: usize, cx: &mut Context<'_>) -> Poll<()> {
-        match mem::replace(&mut self.state, State::Writing) {
+    /// The same connection, for whoever reads and writes it.
+    pub(super) fn handle(&self) -> Gathered<S> {
+        Gathered(self.0.clone())
+    }
+
+    /// Nobody ever waits for it: one task drives a connection.
+    fn lock(&self) -> MutexGuard<'_, Kept<S>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Gathered<S> {
+    /// Drives what has a handle of this connection, and writes at the end of each turn what it has left.
+    pub(super) async fn drive<F: Future>(&self, mut connection: Pin<&mut F>) -> F::Output {
+        poll_fn(|cx| {
+            let ended = connection.as_mut().poll(cx);
+            self.lock().end_turn(cx);
+            ended
+        })
+        .await
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Kept<S> {
+    fn end_turn(&mut self, cx: &mut Context<'_>) {
+        let busy = mem::take(&mut self.busy);
+        if (self.bytes.is_empty() && self.flushed) || self.wait(busy, cx).is_pending() {
+            return;
+        }
+        if let Poll::Ready(Err(error)) = self.poll_empty(cx) {
+            self.failed = Some(error);
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Ready once the others had their turn. `busy`: something was written in this one.
+    fn wait(&mut self, busy: bool, cx: &mut Context<'_>) -> Poll<()> {
+        match self.state {
             State::Writing => {}
-            State::Waiting(before) => self.pause = if len > before { 0 } else { PAUSE },
-            State::Flushed if len > SMALL => {}
-            State::Flushed if self.pause > 0 => self.pause -= 1,
-            State::Flushed => {
-                self.state = State::Waiting(len);
+            State::Waiting(before) => self.pause = if self.bytes.len() > before { 0 } else { PAUSE },
+            State::Empty if busy || self.bytes.len() >= LARGE => {}
+            State::Empty if self.pause > 0 => self.pause -= 1,
+            State::Empty => {
+                self.state = State::Waiting(self.bytes.len());
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
+        self.state = State::Writing;
         Poll::Ready(())
+    }
+
+    /// Writes all that is kept.
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.bytes.len() {
+            self.flushed = false;
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.bytes[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        self.bytes.clear();
+        self.written = 0;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.flushed = true;
+        self.state = State::Empty;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        if self.bytes.len() + len > ROOM {
+            self.busy = true;
+            ready!(self.poll_empty(cx))?;
+        }
+        if len >= LARGE && self.bytes.is_empty() {
+            (self.busy, self.flushed) = (true, false);
+            return Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        }
+        bufs.iter().for_each(|buf| self.bytes.extend_from_slice(buf));
+        Poll::Ready(Ok(len))
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut kept = self.lock();
+        if let Some(error) = kept.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut kept.inner).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.wait(buf.len(), cx));
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.wait(bufs.iter().map(|buf| buf.len()).sum(), cx));
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let mut kept = self.lock();
+        kept.check()?;
+        kept.poll_write(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.lock().inner.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
-        if self.state == State::Writing {
-            self.state = State::Flushed;
-        }
-        Poll::Ready(Ok(()))
+    /// Says that it is done: what is kept is written when the turn ends.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.lock().check())
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut kept = self.lock();
+        kept.check()?;
+        ready!(kept.poll_empty(cx))?;
+        Pin::new(&mut kept.inner).poll_shutdown(cx)
     }
 }
 
@@ -95,32 +195,130 @@ mod tests {
 
     use super::*;
 
-    /// Whether it was written at once.
-    fn write(connection: &mut Gathered<Vec<u8>>, bytes: &[u8]) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        let written = Pin::new(&mut *connection).poll_write(&mut cx, bytes).is_ready();
-        if written {
-            assert!(Pin::new(connection).poll_flush(&mut cx).is_ready());
+    /// Takes so many bytes, and keeps them apart by the write they came in.
+    #[derive(Default)]
+    struct Wire {
+        writes: Vec<Vec<u8>>,
+        room: usize,
+        broken: bool,
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            match buf.len().min(self.room) {
+                _ if self.broken => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                0 => Poll::Pending,
+                taken => {
+                    self.room -= taken;
+                    self.writes.push(buf[..taken].to_vec());
+                    Poll::Ready(Ok(taken))
+                }
+            }
         }
-        written
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn gathered(room: usize) -> Gathered<Wire> {
+        Gathered::new(Wire { room, ..Wire::default() })
+    }
+
+    /// A turn in which so much is written, piece by piece. Returns how the last piece was taken.
+    fn turn(connection: &Gathered<Wire>, pieces: &[usize]) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut handle = connection.handle();
+        let mut last = Poll::Pending;
+        let mut one = Box::pin(poll_fn(|cx| {
+            for piece in pieces {
+                last = Pin::new(&mut handle).poll_write(cx, &vec![b'x'; *piece]);
+                assert!(Pin::new(&mut handle).poll_flush(cx).is_ready());
+            }
+            Poll::<()>::Pending
+        }));
+        assert!(Box::pin(connection.drive(one.as_mut())).as_mut().poll(&mut cx).is_pending());
+        drop(one);
+        last
+    }
+
+    fn written(connection: &Gathered<Wire>) -> Vec<usize> {
+        connection.lock().inner.writes.drain(..).map(|write| write.len()).collect()
+    }
+
+    #[test]
+    fn what_several_turns_bring_is_one_write() {
+        let connection = gathered(usize::MAX);
+        assert!(turn(&connection, &[1000, 1000]).is_ready());
+        assert!(written(&connection).is_empty(), "the others go first");
+        assert!(turn(&connection, &[1000]).is_ready());
+        assert_eq!(written(&connection), [3000]);
     }
 
     #[test]
     fn others_go_first_as_long_as_they_bring_something() {
-        let mut connection = Gathered::new(Vec::new());
+        let connection = gathered(usize::MAX);
         for _ in 0..3 {
-            assert!(!write(&mut connection, b"one"));
-            assert!(write(&mut connection, b"one and another"));
+            let _ = turn(&connection, &[10]);
+            assert!(written(&connection).is_empty());
+            let _ = turn(&connection, &[10]);
+            assert_eq!(written(&connection), [20]);
         }
-        assert!(!write(&mut connection, b"alone"));
-        assert!(write(&mut connection, b"alone"));
-        assert!((0..PAUSE).all(|_| write(&mut connection, b"alone")), "nobody waits in vain each time");
-        assert!(!write(&mut connection, b"one"));
-        assert_eq!(connection.inner.len(), 3 * 15 + 5 * (1 + usize::from(PAUSE)));
+        let _ = turn(&connection, &[10]);
+        let _ = turn(&connection, &[]);
+        assert_eq!(written(&connection), [10], "nobody else had anything");
+        for _ in 0..PAUSE {
+            let _ = turn(&connection, &[10]);
+            assert_eq!(written(&connection), [10], "nobody waits in vain each time");
+        }
+        let _ = turn(&connection, &[10]);
+        assert!(written(&connection).is_empty());
     }
 
     #[test]
     fn what_is_large_waits_for_nobody() {
-        assert!(write(&mut Gathered::new(Vec::new()), &[0; SMALL + 1]));
+        let connection = gathered(usize::MAX);
+        let _ = turn(&connection, &[LARGE, 100]);
+        assert_eq!(written(&connection), [LARGE, 100]);
+        let _ = turn(&connection, &[100, ROOM, 100]);
+        assert_eq!(written(&connection), [100, ROOM, 100], "and nothing overtakes");
+        let _ = turn(&connection, &[LARGE - 1; 5]);
+        assert_eq!(written(&connection), [2 * (LARGE - 1), 2 * (LARGE - 1), LARGE - 1]);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_not_written_for_without_limit() {
+        let connection = gathered(0);
+        assert!(turn(&connection, &[LARGE - 1, LARGE - 1]).is_ready());
+        assert!(turn(&connection, &[LARGE - 1]).is_pending());
+        connection.lock().inner.room = 1000;
+        assert!(turn(&connection, &[]).is_pending());
+        connection.lock().inner.room = usize::MAX;
+        assert!(turn(&connection, &[10]).is_ready());
+        assert_eq!(written(&connection).iter().sum::<usize>(), 2 * (LARGE - 1) + 10);
+    }
+
+    #[test]
+    fn a_write_that_failed_is_told_at_the_next() {
+        let connection = gathered(0);
+        connection.lock().inner.broken = true;
+        assert!(turn(&connection, &[10]).is_ready());
+        assert!(turn(&connection, &[]).is_pending());
+        let mut cx = Context::from_waker(Waker::noop());
+        let error = Pin::new(&mut connection.handle()).poll_write(&mut cx, b"more");
+        assert!(matches!(error, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn nothing_is_left_behind_at_the_end() {
+        let connection = gathered(usize::MAX);
+        let _ = turn(&connection, &[10]);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut connection.handle()).poll_shutdown(&mut cx).is_ready());
+        assert_eq!(written(&connection), [10]);
     }
 }
