@@ -21,7 +21,7 @@ pub(super) async fn get(target: &Target, path: &str) -> (u16, String, String) {
     ask(target, "GET", path).await
 }
 
-async fn ask(target: &Target, method: &str, path: &str) -> (u16, String, String) {
+pub(super) async fn ask(target: &Target, method: &str, path: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(target.endpoint()).await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

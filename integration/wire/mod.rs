@@ -2,6 +2,7 @@
 
 mod client;
 mod descriptors;
+mod differences;
 mod hash;
 mod http;
 mod kv;
