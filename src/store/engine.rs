@@ -93,6 +93,8 @@ pub struct Engine<L: Log> {
     alone: usize,
     /// The log refuses what is meant to follow this place, and ends there: since when.
     refused_after: Option<(Sequence, Instant)>,
+    /// The log looks shorter than it was: since when.
+    shorter_since: Option<Instant>,
     claim_wanted: bool,
     checkpoints_wanted: Vec<oneshot::Sender<Option<super::compactor::Checkpointed>>>,
     /// Of the last entry id given out.

@@ -42,6 +42,7 @@ impl<L: Log> Engine<L> {
             inflight: None,
             alone: 0,
             refused_after: None,
+            shorter_since: None,
             claim_wanted: false,
             checkpoints_wanted: Vec::new(),
             counter: 0,

@@ -13,8 +13,8 @@ use crate::store::log::{Log, LogInfo};
 /// Between two attempts to reach the log.
 pub(super) const TRY_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a replicated log may look shorter than it was before that is believed: a server that is not the leader any more may
-/// answer for a while.
+/// How long a replicated log may look shorter than it was before that is believed: a server that is not the leader any more, or has not
+/// heard yet that there is one, may answer for a while, also after a long outage.
 const LAGGING: Duration = Duration::from_secs(30);
 
 impl<L: Log> Engine<L> {
@@ -55,7 +55,6 @@ impl<L: Log> Engine<L> {
 
     /// Until the log can be read again, without regard to a group in flight.
     async fn reach(&mut self, mut trouble: Trouble, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
-        let began = Instant::now();
         loop {
             let outcome = match trouble {
                 Trouble::Fatal(fatal) => return Err(fatal),
@@ -70,7 +69,7 @@ impl<L: Log> Engine<L> {
                 }
                 Trouble::Again(why) => {
                     self.shared.begin_outage(&why);
-                    self.resume(began).await
+                    self.resume().await
                 }
             };
             match outcome {
@@ -95,7 +94,7 @@ impl<L: Log> Engine<L> {
     }
 
     /// One attempt on a new connection: checks that the log is the one that was read, and reads what was missed.
-    async fn resume(&mut self, began: Instant) -> Result<(), Trouble> {
+    async fn resume(&mut self) -> Result<(), Trouble> {
         self.follower = None;
         self.unfenced.clear();
         self.fence_asked = false;
@@ -103,22 +102,24 @@ impl<L: Log> Engine<L> {
         let info = self.log.info().await?;
         self.check_created(&info.created)?;
         self.shared.room.note(&info);
-        self.check_length(&info, began)?;
+        self.check_length(&info)?;
         self.check_mark().await?;
         self.catch_up().await
     }
 
-    fn check_length(&self, info: &LogInfo, began: Instant) -> Result<(), Trouble> {
+    fn check_length(&mut self, info: &LogInfo) -> Result<(), Trouble> {
         let known = self.reader.last();
         if info.last >= known {
+            self.shorter_since = None;
             return Ok(());
         }
+        let since = *self.shorter_since.get_or_insert_with(Instant::now);
         let why = format!(
             "the stream went backwards: its last sequence is {}, and {known} was read already. Acknowledged writes may be lost; \
              check the servers' storage, restore the stream, or start jine again to serve what is left",
             info.last
         );
-        if self.log.traits().replicated && began.elapsed() < LAGGING {
+        if self.log.traits().replicated && since.elapsed() < LAGGING {
             return Err(Trouble::Again(why));
         }
         Err(Trouble::Fatal(Fatal(why)))

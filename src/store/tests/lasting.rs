@@ -413,6 +413,25 @@ async fn a_log_that_refuses_without_end_is_an_outage() {
     }
 }
 
+/// However long the outage was before.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_lags_after_a_long_outage_is_not_believed_at_once() {
+    let stream = Stream::replicated();
+    let a = open(&stream, 10).await;
+    a.put("a", "1").await.unwrap();
+    a.log.refuse_reconnects(1000);
+    a.log.lose();
+    for_ms(60_000).await;
+    a.log.lag(3);
+    a.log.refuse_reconnects(0);
+    eventually("it serves again", || a.store.unavailable().is_none()).await;
+    assert_eq!(a.get("a").await, Ok(Some("1".into())));
+    // For good it is.
+    a.log.lag(usize::MAX);
+    a.log.lose();
+    assert!(a.ended.await.unwrap().unwrap_err().0.contains("went backwards"));
+}
+
 /// SIGTERM in an outage.
 #[tokio::test(start_paused = true)]
 async fn stopping_does_not_wait_for_a_log_that_is_away() {

@@ -59,6 +59,8 @@ struct Script {
     refuse_reconnects: usize,
     /// The server says to the next reconnects that there is no such stream.
     missing: usize,
+    /// A server that lags answers the next questions about the stream.
+    lagging: usize,
     serving: Option<SessionId>,
     appended: Vec<Vec<Outgoing>>,
     purges_until_loss: Option<usize>,
@@ -121,6 +123,11 @@ impl FakeLog {
     /// So many reconnects are told that the stream does not exist.
     pub fn say_missing(&self, times: usize) {
         self.script().missing = times;
+    }
+
+    /// So many answers about the stream come from a server that does not know its last message.
+    pub fn lag(&self, times: usize) {
+        self.script().lagging = times;
     }
 
     /// The follower loses its place and ends.
@@ -280,12 +287,18 @@ impl Log for FakeLog {
 
     async fn info(&self) -> Result<LogInfo, LogError> {
         self.round_trip().await?;
+        let lags = {
+            let mut script = self.script();
+            let lags = script.lagging > 0;
+            script.lagging = script.lagging.saturating_sub(1);
+            u64::from(lags)
+        };
         let info = {
             let inner = self.stream.lock();
             LogInfo {
                 created: inner.created.clone(),
                 first: Sequence(inner.messages.keys().next().copied().unwrap_or(inner.last + 1)),
-                last: Sequence(inner.last),
+                last: Sequence(inner.last - lags),
                 messages: inner.messages.len() as u64,
                 bytes: inner.messages.len() as u64 * 100,
                 max_bytes: None,
