@@ -21,6 +21,11 @@ pub fn commands(
     Ok(match target.kind {
         Kind::External { replicas, always } => external(target, nats_server, directory, address, replicas, always)?,
         Kind::Jine => vec![own(target, nats_server, directory, address)],
+        Kind::ValueMemory => {
+            let mut command = own(target, nats_server, directory, address);
+            command.arg("--value-memory=64MiB");
+            vec![command]
+        }
         Kind::Etcd => vec![etcd(target, directory, address)?],
         Kind::Raw => vec![one_nats_server(&target.program, directory, address, true)?],
         Kind::KineNats => vec![kine_nats(target, directory, address)?],

@@ -24,7 +24,7 @@ pub struct Options {
 }
 
 pub const USAGE: &str = "jine-bench [--quick | --tiny] [--only SCENARIO,…] [--rounds N] [--seconds N] [--report FILE] [--report-only] \
-    [--anew] [--list] --directory DIR --nats-server FILE [--jine [NAME=]FILE]… [--external JINE] [--etcd [NAME=]FILE]… [--kine FILE] [--raw]";
+    [--anew] [--list] --directory DIR --nats-server FILE [--jine [NAME=]FILE]… [--value-memory JINE] [--external JINE] [--etcd [NAME=]FILE]… [--kine FILE] [--raw]";
 
 /// By how much `--tiny` divides what is stored.
 const TINY: usize = 100;
@@ -56,6 +56,7 @@ impl Options {
                 "--list" => options.list = true,
                 "--raw" => options.add("", |kind| kind == Kind::Raw),
                 "--external" => options.add(&value()?, |kind| matches!(kind, Kind::External { .. })),
+                "--value-memory" => options.add(&value()?, |kind| kind == Kind::ValueMemory),
                 "--kine" => options.add(&value()?, |kind| matches!(kind, Kind::KineNats | Kind::KineSqlite)),
                 "--jine" => options.targets.push(target(&value()?, "jine", Kind::Jine)),
                 "--etcd" => options.targets.push(target(&value()?, "etcd", Kind::Etcd)),

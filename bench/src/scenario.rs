@@ -75,6 +75,8 @@ pub enum Listing {
     Whole,
     /// So many keys, always the same.
     First(usize),
+    /// The same of those that come last: where values are bounded, they are not in memory.
+    Last(usize),
     /// The whole store, so many keys at a time.
     Pages(usize),
     /// The whole store in a stream of answers.
@@ -99,6 +101,8 @@ const KIB: usize = 1024;
 const SMALL: Store = Store::of(4000, KIB);
 const MIDDLE: Store = Store::of(10_000, KIB);
 const LISTED: Store = Store::of(500, KIB);
+/// The group of the scenarios over 10^6 keys.
+const MILLION: &str = "keys-1000000";
 
 impl Scenario {
     fn new(
@@ -128,6 +132,7 @@ impl Scenario {
     pub fn applies(&self, kind: Kind) -> bool {
         match kind {
             Kind::Jine | Kind::Etcd => true,
+            Kind::ValueMemory => self.group == MILLION,
             Kind::External { replicas: 1, always } => {
                 matches!(self.reach, Reach::All | Reach::Single) || self.reach == Reach::Three && !always
             }
@@ -161,7 +166,13 @@ pub fn all() -> Vec<Scenario> {
     all.extend(mixed());
     for (power, reach) in [(3, Reach::Three), (4, Reach::Three), (5, Reach::Three), (6, Reach::Two)] {
         let store = Store::of(10usize.pow(power), KIB);
-        all.extend(over(store, &format!("keys-{}", store.keys), &format!("10^{power} keys"), reach));
+        let group = format!("keys-{}", store.keys);
+        all.extend(over(store, &group, &format!("10^{power} keys"), reach));
+        if group == MILLION {
+            let (name, title) = (format!("list-last-{group}"), "list the last 500 keys, 8 clients: 10^6 keys");
+            let load = Load::List { store, how: Listing::Last(500) };
+            all.push(Scenario::new(name, title, "keys", 8, load).group(group).reach(reach));
+        }
     }
     for power in [4, 5, 6] {
         let store = Store { history: 10usize.pow(power), ..Store::of(1000, KIB) };

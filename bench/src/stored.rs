@@ -162,7 +162,7 @@ impl Lists {
     /// How many keys an answer has, but for the last page.
     fn limit(&self) -> usize {
         match self.how {
-            Listing::First(limit) | Listing::Pages(limit) => limit.min(self.store.keys),
+            Listing::First(limit) | Listing::Last(limit) | Listing::Pages(limit) => limit.min(self.store.keys),
             Listing::Whole | Listing::Stream | Listing::Count => self.store.keys,
         }
     }
@@ -185,7 +185,11 @@ impl Work for Lists {
     fn next(&mut self, client: usize, message: &mut Vec<u8>) -> Option<&'static str> {
         let (page, revision) = self.pages[client];
         let prefix = self.store.prefix();
-        let begin = if page == 0 { prefix.clone() } else { self.store.key(page * self.limit()) };
+        let begin = match self.how {
+            Listing::Last(_) => self.store.key(self.store.keys - self.limit()),
+            _ if page == 0 => prefix.clone(),
+            _ => self.store.key(page * self.limit()),
+        };
         let limit = if self.limit() == self.store.keys { 0 } else { self.limit() as i64 };
         let count_only = matches!(self.how, Listing::Count);
         let how = pb::Range { limit, revision, count_only, ..pb::Range::default() };

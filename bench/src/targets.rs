@@ -13,6 +13,8 @@ pub struct Target {
 pub enum Kind {
     /// jine with a nats-server of its own, which syncs every write.
     Jine,
+    /// The same with `--value-memory`.
+    ValueMemory,
     /// jine on nats-servers that it does not run: one, or a cluster of three.
     External {
         replicas: usize,
@@ -31,6 +33,11 @@ pub enum Kind {
 /// Every target that scripts/bench knows, in the order of the report's columns: name, kind, and what the report says of it.
 pub const ALL: &[(&str, Kind, &str)] = &[
     ("jine", Kind::Jine, "jine on its own nats-server"),
+    (
+        "jine-value-memory",
+        Kind::ValueMemory,
+        "the same with `--value-memory 64MiB`: the other values are in a file (with 10^6 keys only)",
+    ),
     (
         "jine-r1",
         Kind::External { replicas: 1, always: false },

@@ -44,6 +44,8 @@ fn every_scenario_runs_and_is_reported() {
         .arg(nats_server())
         .arg("--jine")
         .arg(jine())
+        .arg("--value-memory")
+        .arg(jine())
         .arg("--report")
         .arg(&report)
         .output()
@@ -62,7 +64,13 @@ fn every_scenario_runs_and_is_reported() {
         assert_eq!(round["units"] == 0, name.starts_with("idle"), "{round}");
     }
     let text = std::fs::read_to_string(&report).unwrap();
-    for part in ["## create, 1 KiB, 64 clients", "10^6 keys", "## jine against etcd", "(report/creates.svg)"] {
+    for part in [
+        "## create, 1 KiB, 64 clients",
+        "10^6 keys",
+        "with `--value-memory 64MiB`",
+        "## jine against etcd",
+        "(report/creates.svg)",
+    ] {
         assert!(text.contains(part), "no '{part}' in\n{text}");
     }
     assert!(directory.path().join("report/creates.svg").exists());
