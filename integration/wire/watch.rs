@@ -17,6 +17,7 @@ behaviours! {
     filters_leave_events_out
     a_range_is_watched
     many_watchers_share_a_stream
+    watchers_of_one_range_each_get_what_they_asked_for
     a_canceled_watcher_gets_no_more
     progress_is_told_now_and_then
     progress_is_told_on_request
@@ -173,6 +174,50 @@ async fn many_watchers_share_a_stream(target: &Target) {
     told.sort();
     let expected = |i| (i, if i % 2 == 0 { "PUT even@2" } else { "PUT odd@3" }.to_owned());
     assert_eq!(told, (0..50).map(expected).collect::<Vec<_>>());
+}
+
+async fn watchers_of_one_range_each_get_what_they_asked_for(target: &Target) {
+    let mut client = target.client().await;
+    let prev_kv = WatchCreateRequest { prev_kv: true, ..watch_all() };
+    let deletes = WatchCreateRequest { filters: vec![FilterType::Noput as i32], ..prev_kv.clone() };
+    let wishes = [
+        (watch_all(), 4),
+        (prev_kv.clone(), 4),
+        (WatchCreateRequest { watch_id: 7, ..watch_all() }, 4),
+        (WatchCreateRequest { fragment: true, ..prev_kv }, 4),
+        (WatchCreateRequest { start_revision: 3, ..watch_all() }, 3),
+        (deletes, 1),
+    ];
+    let mut watches = Vec::new();
+    for (create, count) in wishes {
+        let mut watch = client.watch().await;
+        let id = watch.create(create.clone()).await.watch_id;
+        watches.push((watch, create, id, count));
+    }
+    for value in ["a", "b"] {
+        client.put("k", value).await;
+    }
+    client.put("large", vec![b'v'; 100_000]).await;
+    client.delete("k").await;
+
+    for (mut watch, create, id, count) in watches {
+        let mut events = Vec::new();
+        while events.len() < count {
+            let response = watch.next().await;
+            assert_eq!((response.watch_id, response.fragment), (id, false));
+            let last = response.events.last().unwrap().kv.as_ref().unwrap();
+            assert_eq!(revision(&response.header), last.mod_revision);
+            events.extend(response.events);
+        }
+        let all = ["PUT k@2", "PUT k@3", "PUT large@4", "DELETE k@5"];
+        assert_eq!(shapes(&events), all[all.len() - count..]);
+        let values: Vec<_> = events.iter().map(|event| event.kv.as_ref().unwrap().value.len()).collect();
+        assert_eq!(values, [1, 1, 100_000, 0][all.len() - count..]);
+        let prev: Vec<_> = events.iter().map(|event| event.prev_kv.as_ref().map(|kv| kv.value.clone())).collect();
+        let expected = [None, Some("a".into()), None, Some("b".into())];
+        let expected = expected.map(|value| value.filter(|_| create.prev_kv));
+        assert_eq!(prev, expected[all.len() - count..]);
+    }
 }
 
 async fn a_canceled_watcher_gets_no_more(target: &Target) {
