@@ -250,7 +250,10 @@ impl OneClient {
     /// A lease, two keys that hang on it, and most times its end.
     async fn leased(&mut self, name: String) -> Option<Answer> {
         let lease = self.client.grant(36_000).await.ok()?;
-        self.ledger.granted.push(lease);
+        // As with writes: an answer without power proves nothing.
+        if !self.signs.cut.load(Ordering::SeqCst) {
+            self.ledger.granted.push(lease);
+        }
         let keys: Vec<_> = (0..2).map(|i| format!("/leased/{name}/{i}")).collect();
         let ops: Vec<_> = keys.iter().map(|key| self.put(key, &name, lease)).collect();
         let result = self.client.txn(vec![], ops.clone()).await;
