@@ -14,6 +14,7 @@ mod run;
 mod shrink;
 mod side;
 mod source;
+mod ties;
 mod watching;
 
 use std::path::PathBuf;

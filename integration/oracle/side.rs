@@ -14,6 +14,7 @@ use tonic::{Response, Status};
 
 use super::answer::{Answer, Outcome, words};
 use super::program::{Meaning, STREAMS, Step};
+use super::ties;
 use super::watching::{Said, Watcher, Watching};
 use crate::wire::target::Target;
 
@@ -180,7 +181,8 @@ impl Side {
         let kv = &mut self.clients.kv[number % 3];
         match step {
             Step::Range(request) => {
-                let answer = kv.range(meaning.range(request)).await;
+                let mut answer = kv.range(meaning.range(request.clone())).await;
+                answer.iter_mut().for_each(|answer| ties::open_order(&request, answer.get_mut()));
                 self.outcome(answer)
             }
             Step::RangeStream(request) => self.range_stream(number, meaning.range(request)).await,
@@ -193,7 +195,8 @@ impl Side {
                 self.outcome(answer)
             }
             Step::Txn(request) => {
-                let answer = kv.txn(meaning.txn(request)).await;
+                let mut answer = kv.txn(meaning.txn(request.clone())).await;
+                answer.iter_mut().for_each(|answer| ties::open_order_in_txn(&request, answer.get_mut()));
                 self.outcome(answer)
             }
             Step::Compact(revision, physical) => {
