@@ -35,6 +35,7 @@ pub use shared::{Progress, Service, Shared};
 
 use super::error::Error;
 use super::fence::Fence;
+use super::hold::{self, Hold};
 use super::log::{Follow, Followed, Identity, Log, LogError, SessionId};
 use super::open::Largest;
 use super::reader::{Broken, Reader};
@@ -87,6 +88,9 @@ pub struct Engine<L: Log> {
     /// How many more there are than the backlog holds, as of a moment ago.
     waiting: usize,
     pace: Pace,
+    hold: Hold,
+    /// Until then the next group waits for more to come.
+    held_until: Option<Instant>,
     next: Group,
     inflight: Option<InFlight>,
     /// So many of the next groups take one entry only: together they were refused.
@@ -155,6 +159,7 @@ impl<L: Log> Engine<L> {
                 self.gather(writes);
                 Ok(())
             }
+            () = hold::lapses(self.held_until) => Ok(()),
             _ = tick.tick() => {
                 self.ticked();
                 Ok(())

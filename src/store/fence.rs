@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::engine::{Command, Shared};
 use super::error::Error;
+use super::hold::{self, Hold};
 use super::log::Log;
 
 /// How often a fence that waits looks whether waiting still makes sense.
@@ -21,8 +23,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Asks for fences. Cheap to clone.
 #[derive(Clone)]
 pub struct Fence {
-    waiting: mpsc::UnboundedSender<oneshot::Sender<Result<(), Error>>>,
+    waiting: mpsc::UnboundedSender<Reader>,
 }
+
+/// Who waits for a fence.
+type Reader = oneshot::Sender<Result<(), Error>>;
 
 impl Fence {
     pub fn start<L: Log>(log: Arc<L>, shared: Arc<Shared>, engine: mpsc::UnboundedSender<Command>) -> Fence {
@@ -39,6 +44,21 @@ impl Fence {
     }
 }
 
+/// Takes what waits, and what will in a moment.
+async fn gather(requests: &mut mpsc::UnboundedReceiver<Reader>, waiting: &mut Vec<Reader>, hold: &mut Hold) {
+    loop {
+        while let Ok(more) = requests.try_recv() {
+            waiting.push(more);
+        }
+        let until = hold.until(waiting.len(), Instant::now());
+        tokio::select! {
+            Some(more) = requests.recv(), if until.is_some() => waiting.push(more),
+            () = hold::lapses(until), if until.is_some() => {}
+            else => return,
+        }
+    }
+}
+
 struct Fencer<L> {
     log: Arc<L>,
     shared: Arc<Shared>,
@@ -46,13 +66,15 @@ struct Fencer<L> {
 }
 
 impl<L: Log> Fencer<L> {
-    async fn run(self, mut requests: mpsc::UnboundedReceiver<oneshot::Sender<Result<(), Error>>>) {
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<Reader>) {
+        let mut hold = Hold::default();
         while let Some(first) = requests.recv().await {
             let mut waiting = vec![first];
-            while let Ok(more) = requests.try_recv() {
-                waiting.push(more);
-            }
+            gather(&mut requests, &mut waiting, &mut hold).await;
+            let began = Instant::now();
             let passed = self.fence().await;
+            let now = Instant::now();
+            hold.landed(waiting.len(), requests.len(), now - began, now);
             for reply in waiting {
                 // A reader that gave up is no concern.
                 let _ = reply.send(passed.clone());

@@ -9,6 +9,7 @@ mod engine;
 pub mod error;
 mod fence;
 mod hash;
+mod hold;
 mod lease;
 mod lessor;
 pub mod log;

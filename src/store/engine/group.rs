@@ -82,6 +82,11 @@ impl Group {
         self.bytes
     }
 
+    /// How many wait for it.
+    pub fn clients(&self) -> usize {
+        self.entries.len() + self.readers.len()
+    }
+
     /// Whether it is no batch yet.
     pub fn is_single(&self) -> bool {
         self.messages == 1

@@ -14,6 +14,7 @@ use crate::store::log::{AppendError, Checkpoint, EntryId, Identity, Log, Outgoin
 impl<L: Log> Engine<L> {
     /// Sends the next group if none is in flight.
     pub(super) fn launch(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
+        self.held_until = None;
         if self.inflight.is_some() {
             return;
         }
@@ -39,6 +40,13 @@ impl<L: Log> Engine<L> {
                 return;
             }
             self.next.push(vec![Record::Fence], Origin::Internal);
+        }
+        if self.next.fences.is_empty() && self.stopping.is_none() {
+            let waiting = self.next.clients() + self.backlog.len() + self.waiting;
+            self.held_until = self.hold.until(waiting, Instant::now());
+            if self.held_until.is_some() {
+                return;
+            }
         }
         let group = std::mem::take(&mut self.next);
         self.send(group);
@@ -133,8 +141,15 @@ impl<L: Log> Engine<L> {
         let expected = inflight.last;
         match outcome {
             Ok(last) if last == expected => {
-                let took = inflight.since.elapsed();
+                let (now, answered) = (Instant::now(), inflight.group.clients());
+                let took = now - inflight.since;
                 self.pace.landed(inflight.messages.len(), took);
+                let waiting = self.next.clients() + self.backlog.len() + writes.len();
+                if self.pace.together(answered + waiting) {
+                    self.hold.landed(answered, waiting, took, now);
+                } else {
+                    self.hold.let_go();
+                }
                 self.shared.counters.appends.add(took);
                 self.acknowledged(writes).await
             }

@@ -31,15 +31,27 @@ impl Pace {
 
     /// Whether `messages` that wait are written sooner one by one. What was never tried is tried.
     pub fn one_by_one(&mut self, messages: usize) -> bool {
-        let Some(single) = &mut self.single else { return true };
-        // That of another size says more than nothing.
-        let mut sizes = (0..=size(messages)).rev().chain(size(messages) + 1..SIZES);
-        let Some(known) = sizes.find(|size| self.batches[*size].is_some()) else { return false };
+        let Some(single) = self.single else { return true };
+        let Some(known) = self.known(messages) else { return false };
         let Some(batch) = &mut self.batches[known] else { return false };
-        let one_by_one = *single * (messages as f64) < *batch;
-        let other = if one_by_one { batch } else { single };
-        *other -= *other / HOPE;
+        let one_by_one = single * (messages as f64) < *batch;
+        let other = if one_by_one { Some(batch) } else { self.single.as_mut() };
+        if let Some(other) = other {
+            *other -= *other / HOPE;
+        }
         one_by_one
+    }
+
+    /// Whether a batch of so many is known to be quicker.
+    pub fn together(&self, messages: usize) -> bool {
+        let batch = self.known(messages).and_then(|known| self.batches[known]);
+        matches!((self.single, batch), (Some(single), Some(batch)) if single * (messages as f64) >= batch)
+    }
+
+    /// The size to go by: that of another says more than nothing.
+    fn known(&self, messages: usize) -> Option<usize> {
+        let mut sizes = (0..=size(messages)).rev().chain(size(messages) + 1..SIZES);
+        sizes.find(|size| self.batches[*size].is_some())
     }
 }
 
@@ -59,10 +71,12 @@ mod tests {
         assert!(pace.one_by_one(2), "a single message was never tried");
         pace.landed(1, MS);
         assert!(!pace.one_by_one(2), "now it was, but no batch");
+        assert!(!pace.together(2), "nor is it known that one would be quicker");
         pace.landed(5, 5 * MS);
         assert!(pace.one_by_one(2));
         assert!(pace.one_by_one(4));
         assert!(!pace.one_by_one(6));
+        assert!(pace.together(6) && !pace.together(2));
         assert!(!pace.one_by_one(64), "as one of five");
         pace.landed(70, 100 * MS);
         assert!(pace.one_by_one(64));

@@ -1,5 +1,7 @@
 //! From requests to entries of the next group.
 
+use tokio::time::Instant;
+
 use super::group::Origin;
 use super::{Engine, Write};
 use crate::state::{self, Entry, Limits, Op, Planned, Response, View, plan};
@@ -45,8 +47,12 @@ impl<L: Log> Engine<L> {
 
     /// Whether the one message that is planned to go next is to go alone, as all that wait would be written sooner in that way.
     fn goes_alone(&mut self) -> bool {
+        if !self.next.is_single() {
+            return false;
+        }
         // It, the one to be planned, and all behind that.
-        self.next.is_single() && self.pace.one_by_one(2 + self.backlog.len() + self.waiting)
+        let waiting = 2 + self.backlog.len() + self.waiting;
+        self.pace.one_by_one(self.hold.foreseen(waiting, Instant::now()))
     }
 
     fn plan_on_planned_state(&self, write: &Write, traits: &Traits) -> Result<Planned, state::Error> {

@@ -38,6 +38,8 @@ impl<L: Log> Engine<L> {
             backlog: Default::default(),
             waiting: 0,
             pace: Default::default(),
+            hold: Default::default(),
+            held_until: None,
             next: Group::default(),
             inflight: None,
             alone: 0,

@@ -31,6 +31,8 @@ async fn what_waits_goes_the_quicker_way() {
     let a = open(&stream, 10).await;
     a.log.set_timing(Timing { batch: Duration::from_millis(20), ..Timing::default() });
     let sizes_of_a_burst = async |writes: usize| {
+        // The clients of the burst before are not waited for any more.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let before = a.log.appended().len();
         let puts: Vec<_> = (0..writes).map(|n| a.spawn_put(&format!("k{n}"), "v")).collect();
         for put in puts {
@@ -45,6 +47,24 @@ async fn what_waits_goes_the_quicker_way() {
     assert_eq!(sizes_of_a_burst(7).await, [1; 7]);
     a.log.set_timing(Timing::default());
     assert_eq!(sizes_of_a_burst(100).await, [100]);
+}
+
+/// Clients that write one thing after the other travel together, and do not part into groups that take turns.
+#[tokio::test(start_paused = true)]
+async fn those_who_come_back_share_a_group() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.log.set_timing(Timing { append: Duration::from_millis(5), ..Timing::default() });
+    let client = async |client: u64| {
+        for n in 0..100 {
+            a.put(&format!("k{client}"), &format!("{n}")).await.unwrap();
+            // Not all are as quick.
+            tokio::time::sleep(Duration::from_millis(1 + client % 3)).await;
+        }
+    };
+    futures_util::future::join_all((0..16).map(client)).await;
+    let groups = a.log.appended().len();
+    assert!(groups < 120, "1600 writes of 16 clients in {groups} groups");
 }
 
 /// Rule 3: without it (two groups in flight, B planned on A) a refused A leaves a B that was planned on a state that never was.
