@@ -155,10 +155,11 @@ impl Watching {
             return Outcome::Answer(Answer::Text("no watcher"));
         };
         if start <= now.revision {
-            // Events on their way may get lost.
+            // etcd loses events on their way, live ones too, if its stream gets to the cancel first.
             if self.has_future(now) {
                 return Outcome::Skipped;
             }
+            self.behind = true;
             self.sync(now).await;
         }
         self.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: id })).await;
