@@ -19,7 +19,7 @@ pub use serving::serve;
 pub use starting::starting;
 
 use crate::metrics::Metrics;
-use crate::state::{AlarmKind, KeyRange, RangeRequest, Revision, SortOrder, SortTarget};
+use crate::state::{AlarmKind, KeyRange, RangeRequest};
 use crate::store::{Consistency, Error, Store};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -164,19 +164,8 @@ async fn checks(all: &'static [Check], State(site): State<Site>, RawQuery(query)
 
 /// The cheapest read there is.
 async fn read(store: &Store, consistency: Consistency) -> Result<(), String> {
-    let request = RangeRequest {
-        range: KeyRange::Single(bytes::Bytes::from_static(&[0])),
-        limit: 1,
-        revision: Revision::ZERO,
-        sort_target: SortTarget::Key,
-        sort_order: SortOrder::None,
-        keys_only: true,
-        count_only: false,
-        min_mod_revision: Revision::ZERO,
-        max_mod_revision: Revision::ZERO,
-        min_create_revision: Revision::ZERO,
-        max_create_revision: Revision::ZERO,
-    };
+    let key = KeyRange::Single(bytes::Bytes::from_static(&[0]));
+    let request = RangeRequest { limit: 1, keys_only: true, ..RangeRequest::new(key) };
     match tokio::time::timeout(CHECK_TIMEOUT, store.range(request, consistency)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("etcdserver: {error}")),

@@ -1,5 +1,6 @@
 //! jine: etcd's v3 API on one NATS JetStream KV bucket. ARCHITECTURE.md is the map.
 
+mod accept;
 pub mod config;
 pub mod http;
 pub mod jetstream;

@@ -8,36 +8,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::accept::accept;
 
 /// For the head of a request, the first or the next on a connection: whoever connects and says nothing holds a file descriptor no longer. etcd's.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Out of file descriptors, say: trying again at once would only burn CPU.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
 /// Answers until it is told to stop, and then waits for the connections.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), stop.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            },
-            // Nothing is done with them; they must not pile up.
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    connections.join_all().await;
+    accept(listener, stop, |stream, _, stop| connection(stream, router.clone(), stop)).await;
 }
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, stop: CancellationToken) {

@@ -17,7 +17,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
@@ -25,6 +24,7 @@ use tonic::codegen::Service;
 use super::gate::{Counted, Gate};
 use super::gathered::Gathered;
 use super::prompt::Prompt;
+use crate::accept::accept;
 
 /// A request of the largest size (2 MiB with etcd's defaults) arrives without waiting for a window update …
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
@@ -42,8 +42,6 @@ const MAX_RESET_STREAMS: usize = 100_000;
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// For the TLS handshake, for the first bytes after it, and for the head of a HTTP/1.1 request. (etcd waits for ever for the first bytes.)
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Out of file descriptors, say: trying again at once would only burn CPU.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// gRPC and the rest.
 #[derive(Clone)]
@@ -98,26 +96,8 @@ impl HttpBody for Answer {
 }
 
 /// Accepts until it is told to stop, then waits for the connections.
-pub(super) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, ports: Ports, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, tls.clone(), ports.clone(), stop.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            },
-            // Nothing is done with them; they must not pile up.
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    connections.join_all().await;
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, ports: Ports, stop: CancellationToken) {
+    accept(listener, stop, |stream, peer, stop| connection(stream, peer, tls.clone(), ports.clone(), stop)).await;
 }
 
 async fn connection(

@@ -15,7 +15,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::auth::AuthService;
 use super::call::Call;
 use super::cluster::ClusterService;
-use super::connection::{Ports, accept};
+use super::connection::{self, Ports};
 use super::gate::Gate;
 use super::header::Header;
 use super::health;
@@ -111,7 +111,7 @@ pub async fn serve(
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let tls = tls.clone().filter(|_| listener.tls);
-        accepting.spawn(accept(listener.tcp, tls, ports.clone(), stop.clone()));
+        accepting.spawn(connection::serve(listener.tcp, tls, ports.clone(), stop.clone()));
     }
     shutdown.await;
     stop.cancel();

@@ -62,6 +62,25 @@ pub struct RangeRequest {
     pub max_create_revision: Revision,
 }
 
+impl RangeRequest {
+    /// All that stands in the range now, in key order.
+    pub fn new(range: KeyRange) -> RangeRequest {
+        RangeRequest {
+            range,
+            limit: 0,
+            revision: Revision::ZERO,
+            sort_target: SortTarget::Key,
+            sort_order: SortOrder::None,
+            keys_only: false,
+            count_only: false,
+            min_mod_revision: Revision::ZERO,
+            max_mod_revision: Revision::ZERO,
+            min_create_revision: Revision::ZERO,
+            max_create_revision: Revision::ZERO,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct RangeResponse {
     /// The store's revision when the request was executed, also when it read an older one.

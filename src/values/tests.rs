@@ -101,19 +101,7 @@ fn by_value() -> impl Strategy<Value = RangeRequest> {
 }
 
 fn everything(revision: Revision) -> RangeRequest {
-    RangeRequest {
-        range: KeyRange::From(Bytes::new()),
-        limit: 0,
-        revision,
-        sort_target: SortTarget::Key,
-        sort_order: SortOrder::None,
-        keys_only: false,
-        count_only: false,
-        min_mod_revision: Revision::ZERO,
-        max_mod_revision: Revision::ZERO,
-        min_create_revision: Revision::ZERO,
-        max_create_revision: Revision::ZERO,
-    }
+    RangeRequest { revision, ..RangeRequest::new(KeyRange::From(Bytes::new())) }
 }
 
 fn hash(state: &State) -> u32 {

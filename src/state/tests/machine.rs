@@ -102,19 +102,7 @@ pub(super) fn all() -> KeyRange {
 }
 
 pub(super) fn range(range: KeyRange) -> RangeRequest {
-    RangeRequest {
-        range,
-        limit: 0,
-        revision: Revision::ZERO,
-        sort_target: SortTarget::Key,
-        sort_order: SortOrder::None,
-        keys_only: false,
-        count_only: false,
-        min_mod_revision: Revision::ZERO,
-        max_mod_revision: Revision::ZERO,
-        min_create_revision: Revision::ZERO,
-        max_create_revision: Revision::ZERO,
-    }
+    RangeRequest::new(range)
 }
 
 pub(super) fn put(key: &str, value: &str) -> PutRequest {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::fake::{FakeLog, Stream};
 use crate::state::{
     Compare, CompareResult, CompareTarget, DeleteRangeRequest, Fingerprint, KeyRange, KeyValue, LeaseId, PutRequest,
-    RangeRequest, RequestOp, Revision, SortOrder, SortTarget, TxnRequest,
+    RangeRequest, RequestOp, Revision, TxnRequest,
 };
 use crate::store::log::SessionId;
 use crate::store::{
@@ -71,19 +71,7 @@ pub fn put_request(key: &str, value: &str) -> PutRequest {
 }
 
 pub fn range_request(range: KeyRange) -> RangeRequest {
-    RangeRequest {
-        range,
-        limit: 0,
-        revision: Revision::ZERO,
-        sort_target: SortTarget::Key,
-        sort_order: SortOrder::None,
-        keys_only: false,
-        count_only: false,
-        min_mod_revision: Revision::ZERO,
-        max_mod_revision: Revision::ZERO,
-        min_create_revision: Revision::ZERO,
-        max_create_revision: Revision::ZERO,
-    }
+    RangeRequest::new(range)
 }
 
 pub fn everything() -> KeyRange {
