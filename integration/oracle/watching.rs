@@ -34,6 +34,7 @@ const LAST: i64 = 1000;
 /// A message of a watcher that takes fragments is smaller, or has one event: the largest request that the servers take
 /// (`pair::MAX_REQUEST_BYTES`) and what etcd allows for the transport.
 const FRAGMENT_BELOW: usize = super::pair::MAX_REQUEST_BYTES + 512 * 1024;
+pub(super) const TOO_LARGE: &str = "too large for a fragment";
 
 /// What is said of one watcher.
 #[derive(Clone, Debug, PartialEq)]
@@ -306,7 +307,7 @@ impl Watching {
         }
         let takes_fragments = self.watchers.get(&id).is_some_and(|watcher| watcher.request.fragment);
         if takes_fragments && sent.encoded_len() >= FRAGMENT_BELOW && message.events.len() > 1 {
-            told.all.push(Said::Wrong("too large for a fragment".into()));
+            told.all.push(Said::Wrong(TOO_LARGE.into()));
         }
         if message.fragment && !takes_fragments {
             told.all.push(Said::Wrong("a fragment that nobody asked for".into()));
