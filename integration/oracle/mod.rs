@@ -9,6 +9,7 @@ mod found;
 mod generate;
 mod pair;
 mod program;
+mod races;
 mod rng;
 mod run;
 mod shrink;

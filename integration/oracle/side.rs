@@ -15,7 +15,7 @@ use tonic::{Response, Status};
 use super::answer::{Answer, Outcome, words};
 use super::program::{Meaning, STREAMS, Step};
 use super::ties;
-use super::watching::{Said, TOO_LARGE, Watcher, Watching};
+use super::watching::{Said, Watcher, Watching};
 use crate::wire::target::Target;
 
 /// What came of a program.
@@ -37,13 +37,6 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn says_the_same(&self, other: &Report) -> bool {
         self.outcomes == other.outcomes && self.streams == other.streams && self.revision == other.revision
-    }
-
-    /// For etcd: what a watcher of the past has to be told before its creation was answered is sent in one piece.
-    pub(super) fn forgive_large_messages(&mut self) {
-        for (_, said) in self.streams.iter_mut().flatten() {
-            said.retain(|said| !matches!(said, Said::Wrong(what) if what == TOO_LARGE));
-        }
     }
 }
 
