@@ -1,7 +1,9 @@
 //! Leases: keys that go when their owner does.
 
+use std::pin::Pin;
+
 use futures_util::stream::try_unfold;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -42,15 +44,14 @@ impl Lease for LeaseService {
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Answer<BoxStream<LeaseKeepAliveResponse>> {
-        let session = (request.into_inner(), self.call.clone(), self.stop.clone());
-        Ok(Response::new(Box::pin(try_unfold(session, |(mut requests, call, stop)| async move {
-            let request = tokio::select! {
-                () = stop.cancelled() => return Err(store::Error::Stopped.into()),
-                request = requests.message() => request?,
-            };
-            let Some(request) = request else { return Ok(None) };
-            let answer = keep_alive(&call, request.id).await?;
-            Ok(Some((answer, (requests, call, stop))))
+        let session = Box::new(Session {
+            requests: request.into_inner(),
+            call: self.call.clone(),
+            stop: Box::pin(self.stop.clone().cancelled_owned()),
+        });
+        Ok(Response::new(Box::pin(try_unfold(session, |mut session| async move {
+            let answer = session.next().await?;
+            Ok(answer.map(|answer| (answer, session)))
         }))))
     }
 
@@ -70,6 +71,28 @@ impl Lease for LeaseService {
         let leases = self.call.store.leases().await?;
         let leases = leases.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
         Ok(Response::new(LeaseLeasesResponse { header: self.call.header_now(), leases }))
+    }
+}
+
+/// A stream of keepalives. In a box and with one future for the end of it, as little is done for each of them.
+struct Session {
+    requests: Streaming<LeaseKeepAliveRequest>,
+    call: Call,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Session {
+    /// The answer to the next request, None after the last.
+    async fn next(&mut self) -> Result<Option<LeaseKeepAliveResponse>, Status> {
+        let request = tokio::select! {
+            biased;
+            () = &mut self.stop => return Err(store::Error::Stopped.into()),
+            request = self.requests.message() => request?,
+        };
+        match request {
+            Some(request) => keep_alive(&self.call, request.id).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
