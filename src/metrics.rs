@@ -106,7 +106,7 @@ fn constant(registry: &mut Registry, name: &str, help: &str, label: &str, value:
     registry.register(name, help, family);
 }
 
-/// What jine alone has: how it gets on with the log.
+/// What is counted about the store, and what jine alone has: how it gets on with the log.
 struct Log(Store);
 
 impl fmt::Debug for Log {
@@ -119,6 +119,8 @@ impl Collector for Log {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let figures = self.0.figures();
         for (name, help, value) in [
+            ("etcd_mvcc_put", "Total number of keys put since the start", figures.puts),
+            ("etcd_mvcc_delete", "Total number of keys deleted since the start", figures.deletes),
             ("jine_log_entries_applied", "Entries of the log that were applied", figures.entries_applied),
             ("jine_log_groups", "Groups of entries sent to the log", figures.groups),
             ("jine_log_group_entries", "Entries in the groups sent to the log", figures.group_entries),
@@ -131,6 +133,7 @@ impl Collector for Log {
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         for (name, help, value) in [
+            ("etcd_debugging_mvcc_keys_total", "Total number of keys", figures.keys),
             ("jine_compaction_pending", "Keys and leases with messages still to be removed", figures.garbage),
             ("jine_watchers_synced", "Watchers that have been told everything so far", figures.watchers),
             ("jine_leases", "Leases that are alive", figures.leases),

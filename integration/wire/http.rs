@@ -107,15 +107,20 @@ async fn metrics_have_etcds_names(target: &Target) {
     let mut client = target.client().await;
     client.put("k", "v").await;
     client.put("k", "w").await;
+    client.put("gone", "v").await;
+    client.delete("gone").await;
     let (code, head, body) = get(target, "/metrics").await;
     assert!(code == 200 && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
-    let puts = r#"{grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 2"#;
+    let puts = r#"{grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 3"#;
     for line in [
         "etcd_server_has_leader 1",
         "etcd_server_is_leader 1",
         r#"etcd_server_version{server_version="3.7.3"} 1"#,
         r#"etcd_cluster_version{cluster_version="3.7"} 1"#,
-        "etcd_debugging_mvcc_current_revision 3",
+        "etcd_debugging_mvcc_current_revision 5",
+        "etcd_debugging_mvcc_keys_total 1",
+        "etcd_mvcc_put_total 3",
+        "etcd_mvcc_delete_total 1",
         "etcd_debugging_mvcc_watcher_total 0",
         &format!("grpc_server_started_total{puts}"),
         &format!("grpc_server_handled_total{{grpc_code=\"OK\",{}", &puts[1..]),

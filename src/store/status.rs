@@ -93,16 +93,19 @@ impl Store {
     }
 }
 
-/// What the store counts, for metrics. Everything but the last three only ever rises.
+/// What the store counts, for metrics. Everything down to `purged_messages` only ever rises.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
     pub foreign_messages: u64,
     pub entries_applied: u64,
+    pub puts: u64,
+    pub deletes: u64,
     pub groups: u64,
     pub group_entries: u64,
     pub settled: u64,
     pub outages: u64,
     pub purged_messages: u64,
+    pub keys: u64,
     pub garbage: u64,
     pub watchers: u64,
     pub leases: u64,
@@ -115,18 +118,22 @@ impl Store {
         let shared = &self.inner.shared;
         let counters = &shared.counters;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (garbage, leases, alarms) = {
+        let (keys, garbage, leases, alarms) = {
             let state = shared.state();
-            (state.garbage_len() as u64, state.leases().len() as u64, state.alarms().len() as u64)
+            let (leases, alarms) = (state.leases().len() as u64, state.alarms().len() as u64);
+            (state.fingerprint().keys, state.garbage_len() as u64, leases, alarms)
         };
         Figures {
             foreign_messages: read(&counters.foreign_messages),
             entries_applied: read(&counters.entries_applied),
+            puts: read(&counters.puts),
+            deletes: read(&counters.deletes),
             groups: read(&counters.groups),
             group_entries: read(&counters.group_entries),
             settled: read(&counters.settled),
             outages: read(&counters.outages),
             purged_messages: read(&counters.purged_messages),
+            keys,
             garbage,
             watchers: shared.hub.synced() as u64,
             leases,

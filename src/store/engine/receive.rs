@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::group::Origin;
 use super::resume::{TRY_AGAIN, another_message};
-use super::{Engine, Fatal, Trouble, Write};
-use crate::state::{Applied, RevisionEvents, Sequence};
+use super::{Engine, Fatal, Service, Trouble, Write};
+use crate::state::{Applied, EventKind, RevisionEvents, Sequence};
 use crate::store::compactor::{Checkpointed, MANY_FENCES};
 use crate::store::error::Error;
 use crate::store::log::{Checkpoint, Content, Followed, Log, LogError, SessionId};
@@ -22,6 +22,16 @@ struct Changes {
     claim: Option<(SessionId, Sequence)>,
     entries: u64,
     fences: u64,
+    puts: u64,
+    deletes: u64,
+}
+
+impl Changes {
+    fn count(&mut self, events: &RevisionEvents) {
+        let puts = events.events.iter().filter(|event| event.kind == EventKind::Put).count() as u64;
+        self.puts += puts;
+        self.deletes += events.events.len() as u64 - puts;
+    }
 }
 
 impl<L: Log> Engine<L> {
@@ -196,7 +206,10 @@ impl<L: Log> Engine<L> {
                     match &entry.content {
                         Written::Entry(entry, at) => {
                             let mut applied = state.apply(entry, at);
-                            events.extend(applied.events.take());
+                            if let Some(of_entry) = applied.events.take() {
+                                changes.count(&of_entry);
+                                events.push(of_entry);
+                            }
                             changes.leases.push(applied);
                         }
                         Written::Claim => changes.claim = Some((entry.id.session, entry.last)),
@@ -240,7 +253,13 @@ impl<L: Log> Engine<L> {
             self.shared.removal_wanted.notify_one();
             self.shared.claim_needed.notify_one();
         }
-        self.shared.counters.entries_applied.fetch_add(changes.entries, Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        counters.entries_applied.fetch_add(changes.entries, Ordering::Relaxed);
+        // As etcd: what was there at the start does not count.
+        if *self.shared.service.borrow() != Service::Starting {
+            counters.puts.fetch_add(changes.puts, Ordering::Relaxed);
+            counters.deletes.fetch_add(changes.deletes, Ordering::Relaxed);
+        }
     }
 
     fn answer(&mut self, decided: Decided) {

@@ -50,6 +50,9 @@ pub struct Progress {
 pub struct Counters {
     pub foreign_messages: AtomicU64,
     pub entries_applied: AtomicU64,
+    /// Keys put and deleted since the log was read.
+    pub puts: AtomicU64,
+    pub deletes: AtomicU64,
     pub groups: AtomicU64,
     pub group_entries: AtomicU64,
     pub settled: AtomicU64,
