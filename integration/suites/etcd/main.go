@@ -1,9 +1,11 @@
-// Runs etcd's own integration tests, as they are, with another server in place of the cluster that each of them starts.
+// Runs etcd's own tests, as they are, with another server in place of the clusters that they start.
 //
 //	etcd -version v3.7.3 -dir DIR [-run REGEXP] [package…]
 //
-// The environment variable IN_PLACE is the server's command. Every test is a process of its own. What cannot pass, and
-// why, is in apart.go; nothing else is left out.
+// The tests of integration/… and common start clusters inside of their process; the server in place of them is started as
+// the environment variable IN_PLACE says. Those of e2e, and of common once more, start programs, which are looked for in
+// DIR/bin: jine, nats-server, etcdctl and etcdutl. Every test is a process of its own. What cannot pass, and why, is in
+// apart.go; nothing else is left out.
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,14 +23,22 @@ import (
 // patience is what a test may take on a busy machine.
 const patience = 3 * time.Minute
 
-var packages = []string{
-	"integration/clientv3",
-	"integration/clientv3/concurrency",
-	"integration/clientv3/experimental/recipes",
-	"integration/clientv3/lease",
-	"integration/clientv3/naming",
-	"integration/clientv3/watch",
-	"integration",
+// A suite is a package of tests, and the build tag that says what clusters they start.
+type suite struct{ pkg, tag string }
+
+func (s suite) String() string { return strings.TrimSuffix(s.pkg+" "+s.tag, " ") }
+
+var suites = []suite{
+	{pkg: "integration/clientv3"},
+	{pkg: "integration/clientv3/concurrency"},
+	{pkg: "integration/clientv3/experimental/recipes"},
+	{pkg: "integration/clientv3/lease"},
+	{pkg: "integration/clientv3/naming"},
+	{pkg: "integration/clientv3/watch"},
+	{pkg: "integration"},
+	{pkg: "common", tag: "integration"},
+	{pkg: "common", tag: "e2e"},
+	{pkg: "e2e"},
 }
 
 func main() {
@@ -35,12 +46,9 @@ func main() {
 	dir := flag.String("dir", "", "for the tests' copy and their output")
 	only := flag.String("run", "", "a regular expression: only the tests whose names it matches")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		packages = flag.Args()
-	}
 	chosen, err := regexp.Compile(*only)
 	if err == nil {
-		err = run(*dir, *version, chosen)
+		err = run(*dir, *version, chosen, flag.Args())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "etcd-tests:", err)
@@ -48,7 +56,7 @@ func main() {
 	}
 }
 
-func run(dir, version string, chosen *regexp.Regexp) error {
+func run(dir, version string, chosen *regexp.Regexp, packages []string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -58,14 +66,15 @@ func run(dir, version string, chosen *regexp.Regexp) error {
 		return err
 	}
 	var total tally
-	for _, pkg := range packages {
-		binary := filepath.Join(dir, strings.ReplaceAll(pkg, "/", "_")+".test")
-		build := exec.Command("go", "test", "-mod=mod", "-trimpath", "-vet=off", "-c", "-o", binary, "./"+pkg)
-		build.Dir, build.Stdout, build.Stderr = copied, os.Stderr, os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("building %s: %w", pkg, err)
+	for _, suite := range suites {
+		if len(packages) > 0 && !slices.Contains(packages, suite.pkg) {
+			continue
 		}
-		if err := runPackage(binary, filepath.Join(copied, pkg), pkg, chosen, &total); err != nil {
+		binary := filepath.Join(dir, strings.ReplaceAll(suite.pkg, "/", "_")+suite.tag+".test")
+		if err := build(copied, binary, "test", "-vet=off", "-c", "-tags", suite.tag, "./"+suite.pkg); err != nil {
+			return fmt.Errorf("building %s: %w", suite, err)
+		}
+		if err := suite.run(binary, filepath.Join(copied, suite.pkg), chosen, &total); err != nil {
 			return err
 		}
 	}
@@ -79,32 +88,37 @@ func run(dir, version string, chosen *regexp.Regexp) error {
 	return nil
 }
 
-func runPackage(binary, dir, pkg string, chosen *regexp.Regexp, total *tally) error {
+func (s suite) run(binary, dir string, chosen *regexp.Regexp, total *tally) error {
 	list := exec.Command(binary, "-test.list", "^Test")
 	list.Dir = dir
 	names, err := list.Output()
 	if err != nil {
-		return fmt.Errorf("listing the tests of %s: %w", pkg, err)
+		return fmt.Errorf("listing the tests of %s: %w", s, err)
 	}
 	for _, name := range strings.Fields(string(names)) {
 		if !chosen.MatchString(name) {
 			continue
 		}
-		if why := apart(name); why != "" {
+		if why := apart(s, name); why != "" {
 			total.skip(name, why)
 			continue
 		}
-		output, took := runTest(binary, dir, name)
-		total.judge(pkg, name, output, took)
+		test := exec.Command(binary, "-test.v", "-test.run", "^"+name+"$", "-test.timeout", patience.String())
+		if below, why := partly(s, name); below != "" {
+			test.Args = append(test.Args, "-test.skip", "^"+name+"$/"+below)
+			total.skip(name+"/"+below+"…", why)
+		}
+		// The members' address names are relative to it, and the longest path of a unix socket is short.
+		test.Dir = dir
+		output, took := watch(test)
+		total.judge(s.String(), name, output, took)
 	}
 	return nil
 }
 
-func runTest(binary, dir, name string) (string, time.Duration) {
-	test := exec.Command(binary, "-test.v", "-test.run", "^"+name+"$", "-test.timeout", patience.String())
-	test.Dir = dir
-	// The members' address names are relative to it, and the longest path of a unix socket is short.
-	test.Env = append(os.Environ(), "GOTRACEBACK=single")
+func watch(test *exec.Cmd) (string, time.Duration) {
+	// Where Go builds is not where tests have their files.
+	test.Env = append(os.Environ(), "GOTRACEBACK=single", "GOTMPDIR=")
 	began := time.Now()
 	output, _ := test.CombinedOutput()
 	return string(output), time.Since(began)

@@ -54,11 +54,11 @@ func (t *tally) judge(pkg, name, output string, took time.Duration) {
 	}
 }
 
-// excerpt leaves out what the cluster's own members log.
+// excerpt leaves out what the cluster's own members and the clients log.
 func excerpt(output string) string {
 	var kept []string
 	for _, line := range strings.Split(output, "\n") {
-		if !strings.Contains(line, "logger.go:") {
+		if !strings.Contains(line, "logger.go:") && !strings.Contains(line, `"logger":"etcd-client"`) {
 			kept = append(kept, "    "+line)
 		}
 	}
