@@ -25,6 +25,9 @@ pub struct RpcTls {
 /// Offered to the client, in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
+/// What the cryptographic library can sign with; etcd's could do with P-521 as well.
+const KEYS: &str = "a key of RSA, Ed25519, or ECDSA on P-256 or P-384 is needed";
+
 /// Reads the files.
 pub(super) fn server_config(tls: &RpcTls) -> io::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -103,6 +106,8 @@ impl ResolvesServerCert for Reloaded {
 fn certified(cert: &Path, key: &Path, provider: &CryptoProvider) -> io::Result<CertifiedKey> {
     let chain = certificates(cert)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| bad_file(key, e))?;
+    let usable = provider.key_provider.load_private_key(secret.clone_key());
+    usable.map_err(|e| bad_file(key, format!("{e}; {KEYS}")))?;
     CertifiedKey::from_der(chain, secret, provider).map_err(|e| bad_file(cert, e))
 }
 
@@ -169,5 +174,19 @@ mod tests {
         std::fs::write(&tls.key, "no key").unwrap();
         let error = server_config(&tls).unwrap_err().to_string();
         assert!(error.contains("key.pem"), "{error}");
+        std::fs::write(&tls.key, ON_P_521).unwrap();
+        let error = server_config(&tls).unwrap_err().to_string();
+        assert!(error.contains("key.pem") && error.contains("P-256 or P-384"), "{error}");
     }
+
+    /// Of the kind that etcd's --auto-tls makes.
+    const ON_P_521: &str = "-----BEGIN PRIVATE KEY-----
+MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBe/W3w88mSZUZduzn
+VzpeEGRHr2FuKztMTOLXmvwOTp4YbZn56xQk2eKhiASf7YgF2AYPwHeTrk/mhTKT
+xGy3AIuhgYkDgYYABAGRhm4MuCCoZShKtZyur924kcf+5t/ukn4V/r/Fg4ZcCSmZ
+9R46xaQaZ2EVNY7J5jYzXRJpAF04v/p2mcOHndcG5wDl4uqOpqSZcpURaeIA6Tdm
+fszJXVqhEdeQ1DkTU6Hw4NnNLruk4e3ZjIi0P7cmhWJ2Q6boKCh1wh6iqTb9J8zV
+2A==
+-----END PRIVATE KEY-----
+";
 }
