@@ -27,10 +27,11 @@ var reasons = []reason{
 	{"integration", named(`TestMember.*|TestMaxLearner.*|.*Learner.*|TestIssue.*|TestCluster.*|TestAddMember.*|TestRemoveMember.*|` +
 		`TestForceNewCluster|TestDoubleCluster.*|TestDecreaseCluster.*|TestConcurrentRemove.*|TestMove.*|TestMaintenanceMoveLeader|TestMaintenanceStatus|` +
 		`TestDoubleTLS.*|TestTLSCluster.*|TestRejectUnhealthy.*|TestRestart.*|TestReject.*|TestSpeed.*|TestMinority.*|` +
-		`TestMajority.*|TestNetworkPartition.*|TestLaunch.*|TestTransfer.*|TestFirstCommit.*|TestPauseMember|TestV3MetricsFsync`),
+		`TestMajority.*|TestNetworkPartition.*|TestLaunch.*|TestTransfer.*|ExampleCluster_.*|TestFirstCommit.*|TestPauseMember|TestV3MetricsFsync`),
 		"is about a cluster's members"},
 	{"integration", named(`.*RequireLeader.*|.*OrderViolation|TestEndpointSwitchResolvesViolation|TestV3LeasePromote|TestV3LeaseFailover|` +
 		`TestV3LeaseKeepAliveForwardingCatchError|TestV3WatchRestoreSnapshotUnsync|TestFailover.*|TestV3Restore.*|` +
+		`TestBalancerUnder(NetworkPartition|Server).*|TestDropReadUnderNetworkPartition|` +
 		`TestV3LeaseCheckpoint|TestV3LeaseRecoverAndRevoke|TestV3LeaseRevokeAndRecover|TestV3LeaseRecoverKey.*|TestV3LeaseTimeToLiveWithLeaderChanged|` +
 		`TestCtlV3.*|TestV3StorageQuota(Apply|API)|TestV3CorruptAlarm.*|TestV3AlarmDeactivate|TestCompactHash.*|TestPeriodicCheck.*|TestInPlaceRecovery|` +
 		`TestCheckCompact.*|TestMetric.*|TestTracing.*|TestV3AdditionalGRPCOptions|TestEtcdVersion.*|TestEmbed.*`),

@@ -31,10 +31,13 @@ func (s suite) String() string { return strings.TrimSuffix(s.pkg+" "+s.tag, " ")
 var suites = []suite{
 	{pkg: "integration/clientv3"},
 	{pkg: "integration/clientv3/concurrency"},
+	{pkg: "integration/clientv3/connectivity"},
+	{pkg: "integration/clientv3/examples"},
 	{pkg: "integration/clientv3/experimental/recipes"},
 	{pkg: "integration/clientv3/lease"},
 	{pkg: "integration/clientv3/naming"},
 	{pkg: "integration/clientv3/watch"},
+	{pkg: "integration/proxy/grpcproxy"},
 	{pkg: "integration"},
 	{pkg: "common", tag: "integration"},
 	{pkg: "common", tag: "e2e"},
@@ -89,7 +92,7 @@ func run(dir, version string, chosen *regexp.Regexp, packages []string) error {
 }
 
 func (s suite) run(binary, dir string, chosen *regexp.Regexp, total *tally) error {
-	list := exec.Command(binary, "-test.list", "^Test")
+	list := exec.Command(binary, "-test.list", "^(Test|Example)")
 	list.Dir = dir
 	names, err := list.Output()
 	if err != nil {

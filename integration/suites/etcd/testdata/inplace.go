@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/testutil"
@@ -35,6 +36,8 @@ func startInPlace(t testutil.TB, cfg *ClusterConfig) {
 	args := append(command[1:], "--data-dir="+dir, "--listen-address="+address)
 	cmd := exec.Command(command[0], append(args, settings(cfg)...)...)
 	cmd.Stdout, cmd.Stderr = output, output
+	// A test that is cut off, or ends its process, cleans nothing up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
