@@ -1,7 +1,7 @@
 // Command storage reads what go test -json has printed about the same tests on one or more
 // datastores, and puts the results side by side.
 //
-//	storage [-quiet] NAME=FILE…
+//	storage [-quiet] [-name SUITE] NAME=FILE…
 //
 // The last one named is the one that counts: its failures, and the tests that it lacks or
 // skips while another one passes them, make the command fail.
@@ -18,6 +18,7 @@ import (
 
 func main() {
 	quiet := flag.Bool("quiet", false, "leave out the tests with the same result everywhere")
+	suite := flag.String("name", "storage-tests", "the suite's name in the closing line")
 	flag.Parse()
 	var runs []*Run
 	for _, argument := range flag.Args() {
@@ -40,7 +41,7 @@ func main() {
 	for _, run := range runs {
 		fmt.Printf("%s: %s\n", run.name, run.counts())
 	}
-	fmt.Printf("storage-tests: %d passed, %d failed, %d skipped\n", judged.count(passed), failed, judged.count(skipped))
+	fmt.Printf("%s: %d passed, %d failed, %d skipped\n", *suite, judged.count(passed), failed, judged.count(skipped))
 	if failed > 0 {
 		os.Exit(1)
 	}
