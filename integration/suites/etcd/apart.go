@@ -42,7 +42,7 @@ var reasons = []reason{
 	{"common", named(`TestMember(Add|Remove)|TestWaitLeader.*`), "is about a cluster's members"},
 	{"common", named(`TestKVGetNoQuorum`), "stops most of the cluster's members; one jine is enough to go on"},
 	{"e2e", named(`TestMember.*|TestCtlV3Member(Add|Update|Promote|ListSerializable).*|TestCtlV3ConsistentMemberList|TestCtlV3MoveLeaderScenarios|` +
-		`TestClusterOf.*|TestTLSClusterOf.*|TestForceNewCluster.*|TestRuntimeReconfig.*|TestEtcdPeer.*|TestEtcdMultiPeer|.*Learner.*|TestLeaseRevoke_.*|TestGracefulShutdown|TestReproduce20340`),
+		`TestClusterOf.*|TestTLSClusterOf.*|TestForceNewCluster.*|TestRuntimeReconfig.*|TestEtcdPeer.*|TestEtcdMultiPeer|.*Learner.*|TestLeaseRevoke_.*|TestGracefulShutdown|TestReproduce20340|TestInPlaceRecovery`),
 		"is about a cluster's members"},
 	{"e2e", named(`TestDowngrade.*|TestMixVersions.*|TestReleaseUpgrade.*|TestClusterUpgrade.*|TestV2Deprecation.*`),
 		"runs several versions of etcd, or their flags"},
