@@ -207,6 +207,12 @@ const RULES: &[Rule] = &[
         Of(&["compacted"]),
         "what a watcher is at is not compacted before it was told",
     ),
+    rule(
+        WATCH,
+        Of(&["a negative id"]),
+        Of(&["compacted"]),
+        "it is given no past: etcd may tell it before its creation",
+    ),
     rule(WATCH, Of(&["noput", "noput and nodelete"]), Of(&["put"]), "they are filtered"),
     rule(WATCH, Of(&["nodelete", "noput and nodelete"]), Of(&["delete"]), "they are filtered"),
     rule(WATCH, Of(&["noput and nodelete"]), Of(&["prev_kv told", "no prev_kv", "fragments"]), "nothing is told"),

@@ -155,6 +155,10 @@ impl Make {
     /// As large as may be, or by one byte or much more too large; some of these with another flaw.
     pub(super) fn size(&mut self, put: &mut PutRequest) {
         (put.ignore_value, put.ignore_lease) = (false, false);
+        if put.lease == CHOSEN {
+            // How many bytes that takes is the server's choice.
+            put.lease = 0;
+        }
         match self.rng.below(8) {
             0 => put.lease = MISSING,
             1 if self.keeps => (put.ignore_lease, put.lease) = (true, 0),
