@@ -91,7 +91,9 @@ impl Clients {
 impl Side {
     pub(crate) async fn connect(server: Target) -> Side {
         let clients = Clients::connect(server.endpoint()).await;
-        Side { clients, server, now: Now { revision: 1, ..Now::default() }, short: None, late: false }
+        // A store that never was compacted can be at 0, in etcd.
+        let now = Now { revision: 1, compacted: -1, ..Now::default() };
+        Side { clients, server, now, short: None, late: false }
     }
 
     /// Runs a program, and removes all keys and leases after it.
