@@ -13,14 +13,24 @@ pub(super) fn forgive(program: &[Step], etcd: &mut Report, other: &Report) {
     hashes(program, &mut etcd.outcomes, &other.outcomes);
 }
 
-/// Those after a compaction that nobody has waited for.
+/// Of the revision that was compacted, where that compaction may have begun before the one before it had ended: then etcd keeps no
+/// hash of it (kvstore.go, `prevCompactionCompleted`).
 fn hashes(program: &[Step], etcd: &mut [Outcome], other: &[Outcome]) {
-    let mut under_way = false;
+    // What the program before has compacted may still be under way.
+    let (mut under_way, mut overtaken) = (true, false);
     for (step, (told, other)) in program.iter().zip(etcd.iter_mut().zip(other)) {
         match step {
-            Step::Restart => under_way = false,
-            Step::Compact(_, physical) if matches!(told, Outcome::Answer(_)) => under_way = !physical,
-            Step::HashKv(_) if under_way => hash_of_a_compaction(told, other),
+            Step::Restart => (under_way, overtaken) = (true, false),
+            Step::Compact(_, physical) if matches!(told, Outcome::Answer(_)) => {
+                (under_way, overtaken) = (!physical, under_way);
+            }
+            Step::HashKv(_) => {
+                if overtaken {
+                    hash_of_a_compaction(told, other);
+                }
+                // It waits for the compactions before it.
+                under_way = false;
+            }
             _ => {}
         }
     }
@@ -31,8 +41,7 @@ fn is_uncut(said: &Said) -> bool {
     matches!(said, Said::Wrong(what) if what == TOO_LARGE)
 }
 
-/// A compaction leaves the hash of its revision behind, together with the revision of the compaction before it. As long as it is
-/// under way, its own stands there.
+/// A hash that was kept names the compaction before; one that is made anew names that of its own revision.
 fn hash_of_a_compaction(told: &mut Outcome, other: &Outcome) {
     let (Outcome::Answer(Answer::HashKv(told)), Outcome::Answer(Answer::HashKv(other))) = (told, other) else { return };
     if told.compact_revision == told.hash_revision && other.compact_revision < other.hash_revision {
@@ -51,18 +60,23 @@ mod tests {
     }
 
     #[test]
-    fn only_a_compaction_that_nobody_waited_for_is_under_way() {
+    fn only_a_compaction_that_may_overtake_another_is_open() {
         let forgiven = |mut steps: Vec<Step>| {
-            let compacted = vec![Outcome::Answer(Answer::Text("compacted")); steps.len()];
+            let done = vec![Outcome::Answer(Answer::Text("done")); steps.len()];
             steps.push(Step::HashKv(0));
-            let mut etcd = [compacted.clone(), vec![hashed(7, 7)]].concat();
-            let other = [compacted, vec![hashed(5, 7)]].concat();
+            let mut etcd = [done.clone(), vec![hashed(7, 7)]].concat();
+            let other = [done, vec![hashed(5, 7)]].concat();
             hashes(&steps, &mut etcd, &other);
             etcd == other
         };
-        assert!(forgiven(vec![Step::Compact(1, true), Step::Compact(2, false)]));
-        assert!(!forgiven(vec![Step::Compact(1, false), Step::Compact(2, true)]));
-        assert!(!forgiven(vec![Step::Compact(1, false), Step::Restart]));
+        let waited_for = || vec![Step::HashKv(0)];
+        for physical in [false, true] {
+            assert!(forgiven(vec![Step::Compact(1, false), Step::Compact(2, physical)]));
+            assert!(forgiven(vec![Step::Compact(1, physical)]), "after another program's");
+            assert!(!forgiven(vec![Step::Compact(1, true), Step::Compact(2, physical)]));
+            assert!(!forgiven([waited_for(), vec![Step::Compact(1, physical)]].concat()));
+            assert!(!forgiven(vec![Step::Compact(1, false), Step::Compact(2, physical), Step::Restart]));
+        }
         assert!(!forgiven(Vec::new()));
     }
 
