@@ -1,10 +1,10 @@
 //! Ports: taken first of all, so that one that is busy is told at once, and opened to clients last.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::config::HostPort;
@@ -23,11 +23,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// Of the first address that this machine has; when that one is busy, others are no help to a client that asks there.
     pub async fn take(address: &HostPort) -> Result<Self, String> {
         let mut last = None;
         for candidate in addresses(address).await.map_err(|error| cannot(address, &error))? {
             match bind(candidate) {
                 Ok(port) => return Ok(port),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(cannot(address, &error)),
                 Err(error) => last = Some(error),
             }
         }
@@ -47,18 +49,29 @@ impl Port {
 
 async fn addresses(address: &HostPort) -> io::Result<Vec<SocketAddr>> {
     if address.host.is_empty() {
-        // All addresses: IPv6 takes IPv4 along, unless there is no IPv6 here.
-        let port = address.port;
-        return Ok(vec![
-            (std::net::Ipv6Addr::UNSPECIFIED, port).into(),
-            (std::net::Ipv4Addr::UNSPECIFIED, port).into(),
-        ]);
+        return Ok(in_order(vec![(Ipv4Addr::UNSPECIFIED, address.port).into()]));
     }
-    Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
+    Ok(in_order(lookup_host((address.host.as_str(), address.port)).await?.collect()))
+}
+
+/// As Go's net.Listen has it, whatever the system's resolver thinks best: of a name the IPv4 address, and of all addresses IPv6's, which
+/// takes IPv4 along, unless there is no IPv6 here.
+fn in_order(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    found.sort_by_key(SocketAddr::is_ipv6);
+    match found.first() {
+        Some(first) if first.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+            vec![(Ipv6Addr::UNSPECIFIED, first.port()).into(), *first]
+        }
+        _ => found,
+    }
 }
 
 fn bind(address: SocketAddr) -> io::Result<Port> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if address.is_ipv6() {
+        // Whatever the system's default is (net.ipv6.bindv6only).
+        set_ipv6_v6only(&socket, false)?;
+    }
     // A port whose last connections are still winding down is free.
     socket.set_reuseaddr(true)?;
     // Connections have it from the socket that accepts them.
@@ -110,6 +123,35 @@ mod tests {
         assert!(sockopt::socket_keepalive(&accepted).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), KEEPALIVE);
         assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), KEEPALIVE);
+    }
+
+    #[test]
+    fn a_name_is_listened_on_at_its_ipv4_address() {
+        let found = ["[::1]:7", "[fe80::1]:7", "127.0.0.1:7", "127.0.0.2:7"].map(|text| text.parse().unwrap());
+        let order = in_order(found.to_vec()).into_iter().map(|address| address.to_string()).collect::<Vec<_>>();
+        assert_eq!(order, ["127.0.0.1:7", "127.0.0.2:7", "[::1]:7", "[fe80::1]:7"]);
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_families() {
+        let ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+        for host in ["", "0.0.0.0", "::"].into_iter().filter(|host| ipv6 || *host != "::") {
+            let port = Port::take(&HostPort { host: host.into(), port: 0 }).await.unwrap();
+            let number = port.address().port();
+            let _listener = port.open().unwrap();
+            for (client, there) in [("127.0.0.1", true), ("::1", ipv6)] {
+                let connected = tokio::net::TcpStream::connect((client, number)).await;
+                assert_eq!(connected.is_ok(), there, "'{host}' from {client}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_whose_address_is_busy_is_not_listened_on_elsewhere() {
+        let busy = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = busy.local_addr().unwrap().port();
+        let error = Port::take(&HostPort { host: "localhost".into(), port }).await.err().unwrap();
+        assert!(error.contains("in use"), "{error}");
     }
 
     #[tokio::test]
