@@ -7,6 +7,9 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use super::client::{Client, said, watch_one};
 use super::target::Target;
+use crate::support::etcdctl::etcdctl;
+use crate::support::eventually;
+use crate::support::jine::{Jine, embedded};
 
 /// An authority, and files with what it has signed.
 struct Authority {
@@ -28,8 +31,13 @@ impl Authority {
     }
 
     fn sign(&self, name: &str) -> (String, String) {
+        self.sign_as(name, IsCa::NoCa)
+    }
+
+    fn sign_as(&self, name: &str, is_ca: IsCa) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = is_ca;
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
@@ -101,3 +109,79 @@ async fn the_server_checks_clients() {
         said(client.kv.range(super::client::one("k")).await);
     }
 }
+
+/// etcd's words, and the reason, which nobody else tells: a client sees no more than that it does not come through.
+#[test]
+fn a_client_certificate_that_is_refused_is_told_in_the_log() {
+    let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+    let (server, key) = ours.server();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let trusted = file("trusted", &(ours.pem.clone() + VERSION_1_CA));
+    let mut command = embedded(&dir.path().join("data"));
+    command.arg("--server-cert-file").arg(server).arg("--server-key-file").arg(key);
+    command.args(["--client-cert-auth", "--trusted-ca-file", &trusted]);
+    let mut jine = Jine::start(command);
+    let address = format!("https://localhost:{}", jine.address().rsplit_once(':').unwrap().1);
+    let put = |certificate: &str, key: &str| {
+        let (certificate, key) = (file("cert", certificate), file("key", key));
+        let tls = ["--cacert", &trusted, "--cert", &certificate, "--key", &key, "--command-timeout", "2s"];
+        etcdctl(&address, &[&tls[..], &["put", "a", "b"]].concat())
+    };
+    let (certificate, key) = ours.sign("client");
+    assert_eq!(put(&certificate, &key), (true, "OK\n".to_owned()));
+    assert!(!jine.log().contains("rejected"), "{}", jine.log());
+    let authority = ours.sign_as("client", IsCa::Ca(BasicConstraints::Unconstrained));
+    let version_1 = (VERSION_1.to_owned(), VERSION_1_KEY.to_owned());
+    for ((certificate, key), why) in [
+        (other.sign("client"), "UnknownIssuer"),
+        (authority, "CaUsedAsEndEntity"),
+        (version_1, "UnsupportedCertVersion"),
+    ] {
+        // Not each rejection has a line.
+        eventually(why, || {
+            assert!(!put(&certificate, &key).0, "{why}");
+            let log = jine.log();
+            let line = log.lines().find(|line| line.contains(why))?;
+            for part in ["WARN", "rejected connection on client endpoint", "remote_addr=127.0.0.1:", "\"localhost\""] {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+            Some(())
+        });
+    }
+    assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+/// By `openssl x509 -req` without extensions, which is version 1 of X.509.
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBFzCBvgIUSkMgo5RW0t9Rm9JUeDohwc+TmOswCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCY2EwIBcNMjYxMTIzMDMzMTMzWhgPMjEyNjEwMzAwMzMxMzNaMA4xDDAK
+BgNVBAMMA29sZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABPCk0VWO3unRP6Hq
+YFefz678tk2gZHQRt3KBflJjl8zCxzn5KREP2cCANYNfBih72n+owi4BfH/C1Nso
+zqsefqwwCgYIKoZIzj0EAwIDSAAwRQIhAJ4sGJwuETU/4R15DOT4mvVFKs/vcKaz
+JBB7HLMHNnHHAiASvI6emcg1ccAsVzq6yB36fMDET84MnRpirBD7N2UEcg==
+-----END CERTIFICATE-----
+";
+
+const VERSION_1_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgHM/agTZHZy8DW8+K
+9zoNO9wasSE7lQdRbBqU8V+MQhyhRANCAATwpNFVjt7p0T+h6mBXn8+u/LZNoGR0
+EbdygX5SY5fMwsc5+SkRD9nAgDWDXwYoe9p/qMIuAXx/wtTbKM6rHn6s
+-----END PRIVATE KEY-----
+";
+
+const VERSION_1_CA: &str = "-----BEGIN CERTIFICATE-----
+MIIBcDCCARegAwIBAgIUecHKx2xXVeepn3vLqRSYi3B64S4wCgYIKoZIzj0EAwIw
+DTELMAkGA1UEAwwCY2EwIBcNMjYxMTIzMDMzMTMzWhgPMjEyNjEwMzAwMzMxMzNa
+MA0xCzAJBgNVBAMMAmNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+/7kMAF6
+c9aAo+vLgEM32bHtQMs/rAke5HNRx+S+QTyU/2FcTk/7gboeq7+fSLVfkuj50gaA
+HCgxFSaQgAdq+aNTMFEwHQYDVR0OBBYEFO/jJx48A3pHzsdItkmhPP/WTYhWMB8G
+A1UdIwQYMBaAFO/jJx48A3pHzsdItkmhPP/WTYhWMA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDRwAwRAIgBKN7byRqqYAAgZo+lWmBNQkNRpE4Zjw6FPbb2ADb
+LskCIFwrt4oua2okJbzNvJfGKpJ0iFMia+V8gASuTmjHkkBR
+-----END CERTIFICATE-----
+";

@@ -15,14 +15,15 @@ use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
 
 use super::gate::{Counted, Gate};
 use super::gathered::Gathered;
+use super::handshake;
 use super::prompt::Prompt;
 use crate::accept::accept;
 
@@ -40,7 +41,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// many calls at once; etcd has no such limit.
 const MAX_RESET_STREAMS: usize = 100_000;
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
-/// For the TLS handshake, for the first bytes after it, and for the head of a HTTP/1.1 request. (etcd waits for ever for the first bytes.)
+/// For the first bytes, after the TLS handshake if there is one, and for the head of a HTTP/1.1 request. (etcd waits for ever for the first bytes.)
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// gRPC and the rest.
@@ -96,14 +97,19 @@ impl HttpBody for Answer {
 }
 
 /// Accepts until it is told to stop, then waits for the connections.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, ports: Ports, stop: CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    ports: Ports,
+    stop: CancellationToken,
+) {
     accept(listener, stop, |stream, peer, stop| connection(stream, peer, tls.clone(), ports.clone(), stop)).await;
 }
 
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerConfig>>,
     ports: Ports,
     stop: CancellationToken,
 ) {
@@ -111,10 +117,8 @@ async fn connection(
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
     let Some(tls) = tls else { return http(stream, peer, ports, stop).await };
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => http(stream, peer, ports, stop).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    if let Some(stream) = handshake::accept(stream, peer, tls).await {
+        http(stream, peer, ports, stop).await;
     }
 }
 

@@ -12,6 +12,7 @@ mod downgrade;
 mod error;
 mod gate;
 mod gathered;
+mod handshake;
 mod header;
 mod health;
 mod interval_set;

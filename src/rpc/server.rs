@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -97,7 +96,7 @@ pub async fn serve(
     options: RpcOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let tls = options.tls.as_ref().map(tls::server_config).transpose()?.map(TlsAcceptor::from);
+    let tls = options.tls.as_ref().map(tls::server_config).transpose()?;
     if tls.is_none() && listeners.iter().any(|listener| listener.tls) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS without a certificate"));
     }
