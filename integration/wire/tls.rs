@@ -1,5 +1,7 @@
 //! TLS, with and without client certificates.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -7,7 +9,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use super::client::{Client, said, watch_one};
 use super::target::Target;
-use crate::support::etcdctl::etcdctl;
+use crate::support::etcdctl::{etcdctl, etcdctl_ok};
 use crate::support::eventually;
 use crate::support::jine::{Jine, embedded};
 
@@ -154,6 +156,29 @@ fn a_client_certificate_that_is_refused_is_told_in_the_log() {
         });
     }
     assert_eq!(jine.stop("TERM"), Some(0));
+}
+
+/// Nobody waits for an answer on it.
+#[test]
+fn a_handshake_that_is_not_done_does_not_hold_up_the_end() {
+    let ours = Authority::new("ours");
+    let (server, key) = ours.server();
+    let data = tempfile::tempdir().unwrap();
+    let mut command = embedded(data.path());
+    command.arg("--server-cert-file").arg(server).arg("--server-key-file").arg(key);
+    let mut jine = Jine::start(command);
+    let address = jine.address();
+    let begun = [&b""[..], b"\x16\x03\x01\x02\x00\x01"].map(|bytes| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
+    });
+    // Connections are accepted in their order.
+    let localhost = format!("https://localhost:{}", address.rsplit_once(':').unwrap().1);
+    etcdctl_ok(&localhost, &["--cacert", ours.ca().to_str().unwrap(), "put", "k", "v"]);
+    assert_eq!(jine.stop("TERM"), Some(0));
+    assert!(!jine.log().contains("cut off"), "{}", jine.log());
+    drop(begun);
 }
 
 /// By `openssl x509 -req` without extensions, which is version 1 of X.509.

@@ -117,7 +117,12 @@ async fn connection(
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
     let Some(tls) = tls else { return http(stream, peer, ports, stop).await };
-    if let Some(stream) = handshake::accept(stream, peer, tls).await {
+    // Who is not through yet has asked nothing that would have to be answered.
+    let begun = tokio::select! {
+        begun = handshake::accept(stream, peer, tls) => begun,
+        () = stop.cancelled() => None,
+    };
+    if let Some(stream) = begun {
         http(stream, peer, ports, stop).await;
     }
 }
