@@ -19,6 +19,10 @@ use crate::store::reader::Reader;
 /// How often a long replay says how far it is.
 const SAY: Duration = Duration::from_secs(2);
 
+/// How long nothing may be received below a place that is known to be taken. A replica that is far behind, or has stopped for an error of
+/// its disk, goes on with its heartbeats, and the next follower begins on another.
+const STUCK: Duration = Duration::from_secs(5);
+
 impl<L: Log> Engine<L> {
     /// Reads the whole log; tries without limit while it cannot be reached.
     pub async fn open(log: Arc<L>, shared: Arc<Shared>, options: EngineOptions) -> Result<Self, Fatal> {
@@ -117,8 +121,17 @@ impl<L: Log> Engine<L> {
     /// Follows until everything up to `target`, a place that a fence has named, is received.
     pub(super) async fn read_to(&mut self, target: Sequence) -> Result<(), Trouble> {
         let mut said = Instant::now();
+        let mut moved = (self.reader.last(), Instant::now());
         while self.reader.last() < target {
-            let followed = self.next_received().await?;
+            if self.reader.last() > moved.0 {
+                moved = (self.reader.last(), Instant::now());
+            }
+            let Ok(received) = tokio::time::timeout_at(moved.1 + STUCK, self.next_received()).await else {
+                self.follower = None;
+                let at = moved.0;
+                return Err(Trouble::Again(format!("the log ends at {target}, and nothing after {at} is delivered")));
+            };
+            let followed = received?;
             self.check_echo(&followed)?;
             if place(&followed) > target && self.needs_fences() {
                 // Whatever there is up to the target was delivered before this, which has to wait for a fence of its own.

@@ -444,6 +444,28 @@ async fn stopping_does_not_wait_for_a_log_that_is_away() {
     assert_eq!(a.ended.await.unwrap(), Ok(()));
 }
 
+/// It sends its heartbeats, so neither silence nor a gap shows that it is behind the leader.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_has_stopped_is_left_for_another() {
+    let soon = Duration::from_secs(60);
+    let stream = Stream::replicated();
+    let a = open(&stream, 10).await;
+    a.put("a", "1").await.unwrap();
+    let log = stream.connect();
+    log.stop_replica_at(1);
+    let b = tokio::time::timeout(soon, open_on(log, 11)).await.expect("the log is read elsewhere");
+    assert_eq!(b.get("a").await, Ok(Some("1".into())));
+
+    a.log.stop_replica_at(stream.last());
+    a.log.lose();
+    eventually("it is taken up on the stopped replica", || a.store.unavailable().is_some()).await;
+    eventually("it serves again", || a.store.unavailable().is_none()).await;
+    b.put("b", "1").await.unwrap();
+    let put = tokio::time::timeout(soon, a.put("a", "2")).await;
+    assert_eq!(put.expect("what others have written is read elsewhere"), Ok(4));
+    assert_eq!(a.get("b").await, Ok(Some("1".into())));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_catches_up_without_gap_or_duplicate() {
     let stream = Stream::exclusive();

@@ -26,6 +26,8 @@ pub struct FakeFollower {
     from: u64,
     /// Where the log ended when this began: told as soon as it is reached.
     end: Option<u64>,
+    /// Where the replica has stopped that it reads.
+    stops_at: Option<u64>,
     deliver: Duration,
     /// When what was seen is delivered.
     deliver_at: Option<Instant>,
@@ -35,6 +37,7 @@ pub struct FakeFollower {
 
 impl FakeFollower {
     pub(super) fn new(log: &FakeLog, from: Sequence, end: Sequence) -> FakeFollower {
+        let stops_at = log.next_replica();
         FakeFollower {
             stream: log.stream.clone(),
             number: log.link().borrow().0,
@@ -43,7 +46,9 @@ impl FakeFollower {
             frozen: log.frozen(),
             changed: log.stream.changed.subscribe(),
             from: from.0,
-            end: Some(end.0),
+            // What a replica that is behind has told as the end is not known to be it.
+            end: stops_at.is_none().then_some(end.0),
+            stops_at,
             deliver: log.timing().deliver,
             deliver_at: None,
             heartbeat: Instant::now() + HEARTBEAT,
@@ -52,7 +57,9 @@ impl FakeFollower {
     }
 
     fn available(&self) -> Option<Incoming> {
-        self.stream.lock().messages.range(self.from..).next().map(|(_, message)| message.clone())
+        let stream = self.stream.lock();
+        let next = stream.messages.range(self.from..).next().map(|(_, message)| message.clone());
+        next.filter(|message| self.stops_at.is_none_or(|place| message.sequence.0 <= place))
     }
 
     fn take(&mut self, message: Incoming) -> Followed {
@@ -103,7 +110,9 @@ impl Follow for FakeFollower {
                     if self.heartbeat <= Instant::now() {
                         self.heartbeat = Instant::now() + HEARTBEAT;
                         let last = self.stream.last();
-                        if last > self.told && last + 1 >= self.from {
+                        let last = self.stops_at.map_or(last, |place| place.min(last));
+                        let told = last <= self.told && self.stops_at.is_none();
+                        if !told && last + 1 >= self.from {
                             return Ok(self.reached(last));
                         }
                     }

@@ -61,6 +61,8 @@ struct Script {
     missing: usize,
     /// A server that lags answers the next questions about the stream.
     lagging: usize,
+    /// Up to where the replicas have come that the next followers read.
+    replicas: VecDeque<u64>,
     serving: Option<SessionId>,
     appended: Vec<Vec<Outgoing>>,
     purges_until_loss: Option<usize>,
@@ -128,6 +130,15 @@ impl FakeLog {
     /// So many answers about the stream come from a server that does not know its last message.
     pub fn lag(&self, times: usize) {
         self.script().lagging = times;
+    }
+
+    /// The next follower reads a replica that has stopped at a place.
+    pub fn stop_replica_at(&self, place: u64) {
+        self.script().replicas.push_back(place);
+    }
+
+    pub(super) fn next_replica(&self) -> Option<u64> {
+        self.script().replicas.pop_front()
     }
 
     /// The follower loses its place and ends.
