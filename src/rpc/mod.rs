@@ -28,6 +28,7 @@ mod tls;
 pub mod unserved;
 mod validate;
 mod watch;
+mod watch_pace;
 mod watch_response;
 
 pub use metrics::Metrics;

@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::unfold;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Answer, Call};
 use super::metrics::{Metrics, Watching};
+use super::watch_pace::Pace;
 use super::watch_response::{self, Later, Refusal, Speaker, Wish};
 use super::{convert, error};
 use crate::pb::etcdserverpb::watch_create_request::FilterType;
@@ -45,6 +47,7 @@ impl Watch for WatchService {
             creating: VecDeque::new(),
             ready: VecDeque::new(),
             stashed: None,
+            pace: Pace::new(),
             watching: self.metrics.watching(),
             stop: self.stop.clone(),
             call: self.call.clone(),
@@ -70,6 +73,7 @@ struct Session {
     ready: VecDeque<WatchResponse>,
     /// An output that did not fit the message before it.
     stashed: Option<WatchOutput>,
+    pace: Pace,
     watching: Watching,
     stop: CancellationToken,
     call: Call,
@@ -87,13 +91,15 @@ impl Session {
                 self.output(output);
                 continue;
             }
+            let pause = self.pace.until();
             tokio::select! {
                 () = self.stop.cancelled() => return Err(store::Error::Stopped.into()),
                 request = next_request(&mut self.requests) => match request? {
                     Some(request) => self.request(request),
                     None => self.requests = None,
                 },
-                output = self.watches.next() => self.output(output.ok_or(store::Error::NoLeader)?),
+                () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => {}
+                output = self.watches.next(), if pause.is_none() => self.output(output.ok_or(store::Error::NoLeader)?),
             }
             self.watching.set(self.speaker.watchers());
         }
@@ -135,7 +141,10 @@ impl Session {
                 self.ready.push_back(self.speaker.refused(revision, None));
                 return self.tell_refusals();
             }
-            WatchOutput::Events { id, current, events, .. } => self.merge_queued(id, current, events),
+            WatchOutput::Events { id, current, events, .. } => {
+                self.pace.sent();
+                self.merge_queued(id, current, events)
+            }
             WatchOutput::Canceled { id, revision } => Later::Canceled { id, revision },
             WatchOutput::Compacted { id, compact_revision, revision } => {
                 Later::Compacted { id, compact_revision, revision }

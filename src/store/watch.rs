@@ -5,6 +5,8 @@
 //! caught up. So a slow client costs only itself.
 
 mod hub;
+mod index;
+mod queue;
 mod stream;
 
 use std::sync::Arc;
@@ -60,5 +62,23 @@ impl Filter {
             EventKind::Put => !self.no_put,
             EventKind::Delete => !self.no_delete,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stream::{Shared, Watcher};
+    use super::*;
+
+    pub(super) fn watcher(id: i64, range: KeyRange) -> Arc<Watcher> {
+        let request = WatchRequest {
+            id: None,
+            range,
+            start: Revision(0),
+            no_put: false,
+            no_delete: false,
+            progress_notify: false,
+        };
+        Arc::new(Watcher::new(id, request, Revision(1), Arc::new(Shared::default())))
     }
 }

@@ -505,6 +505,27 @@ async fn canceling_the_watcher_that_is_behind_answers_a_progress_request() {
     }
 }
 
+/// Nobody who catches up waits until another one of the stream has.
+#[tokio::test(start_paused = true)]
+async fn those_who_are_behind_take_turns() {
+    let a = open(&Stream::exclusive(), 10).await;
+    for n in 0..1500 {
+        a.put(&format!("k{}", n % 7), "v").await.unwrap();
+    }
+    let watch = a.store.watch_stream();
+    watch.create(watch_request(everything(), 1));
+    watch.create(watch_request(everything(), 1));
+    let mut turns: Vec<(i64, usize)> = Vec::new();
+    while turns.iter().map(|(_, revisions)| revisions).sum::<usize>() < 3000 {
+        let WatchOutput::Events { id, .. } = watch.next().await.unwrap() else { continue };
+        match turns.last_mut() {
+            Some((its, revisions)) if *its == id => *revisions += 1,
+            _ => turns.push((id, 1)),
+        }
+    }
+    assert_eq!(turns.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 0, 1, 0]);
+}
+
 /// A delete of a range takes away what the same transaction has put: two events of one key and one revision, in one piece.
 #[tokio::test(start_paused = true)]
 async fn a_watcher_of_one_key_gets_all_of_a_revision_together() {

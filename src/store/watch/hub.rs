@@ -5,34 +5,33 @@
 //! Locks are taken in the order hub, stream, state.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
-use bytes::Bytes;
-
 use super::Filter;
+use super::index::Index;
 use super::stream::{Shared, WatchStream, Watcher};
-use crate::state::{Event, KeyRange, Revision, RevisionEvents, State};
+use crate::state::{Event, Revision, RevisionEvents, State};
 
 pub struct Hub {
     state: Arc<RwLock<State>>,
     live: Mutex<Live>,
 }
 
-/// The synced watchers, by what they watch, so that watchers of the same range are matched once.
+#[derive(Default)]
 pub(super) struct Live {
     revision: Revision,
-    single: HashMap<Bytes, Vec<Arc<Watcher>>>,
-    ranges: HashMap<KeyRange, Vec<Arc<Watcher>>>,
-    streams: Vec<Weak<Shared>>,
+    /// The synced ones.
+    watchers: Index,
+    /// By their addresses.
+    streams: HashMap<usize, Weak<Shared>>,
     ended: bool,
 }
 
 impl Hub {
     pub fn new(state: Arc<RwLock<State>>) -> Arc<Hub> {
         let revision = read(&state).revision();
-        let live = Live { revision, single: HashMap::new(), ranges: HashMap::new(), streams: Vec::new(), ended: false };
+        let live = Live { revision, ..Live::default() };
         Arc::new(Hub { state, live: Mutex::new(live) })
     }
 
@@ -59,7 +58,7 @@ impl Hub {
     pub fn progress(&self) {
         let live = self.lock();
         let revision = live.revision;
-        for watcher in live.watchers().filter(|w| w.progress_notify && w.start <= revision.next()) {
+        for watcher in live.watchers.iter().filter(|w| w.progress_notify && w.start <= revision.next()) {
             if !watcher.active.swap(false, Ordering::Relaxed) {
                 watcher.stream.lock().progress(watcher.id, revision);
                 watcher.stream.wake();
@@ -72,11 +71,10 @@ impl Hub {
         let streams = {
             let mut live = self.lock();
             live.ended = true;
-            live.single.clear();
-            live.ranges.clear();
+            live.watchers = Index::default();
             std::mem::take(&mut live.streams)
         };
-        for stream in streams.iter().filter_map(Weak::upgrade) {
+        for stream in streams.values().filter_map(Weak::upgrade) {
             stream.end();
         }
     }
@@ -88,7 +86,7 @@ impl Hub {
 
     /// How many watchers are synced.
     pub fn synced(&self) -> usize {
-        self.lock().watchers().count()
+        self.lock().watchers.iter().count()
     }
 
     /// Up to `limit` revisions of history from `next` on, the last revision they cover, and the current one; or the compacted
@@ -122,7 +120,7 @@ impl Live {
     }
 
     pub(super) fn register(&mut self, stream: &Arc<Shared>) {
-        self.streams.push(Arc::downgrade(stream));
+        self.streams.insert(Arc::as_ptr(stream).addr(), Arc::downgrade(stream));
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -130,69 +128,22 @@ impl Live {
     }
 
     pub(super) fn forget(&mut self, stream: &Arc<Shared>) {
-        self.streams.retain(|s| s.as_ptr() != Arc::as_ptr(stream));
+        self.streams.remove(&Arc::as_ptr(stream).addr());
     }
 
     pub(super) fn add(&mut self, watcher: Arc<Watcher>) {
-        match &watcher.range {
-            KeyRange::Single(key) => self.single.entry(key.clone()).or_default().push(watcher),
-            range => self.ranges.entry(range.clone()).or_default().push(watcher),
-        }
+        self.watchers.add(watcher);
     }
 
     pub(super) fn remove(&mut self, watcher: &Arc<Watcher>) {
-        match &watcher.range {
-            KeyRange::Single(key) => remove_from(&mut self.single, key, watcher),
-            range => remove_from(&mut self.ranges, range, watcher),
-        }
+        self.watchers.remove(watcher);
     }
 
-    fn watchers(&self) -> impl Iterator<Item = &Arc<Watcher>> {
-        self.single.values().chain(self.ranges.values()).flatten()
-    }
-
-    fn dispatch(&mut self, revision: &RevisionEvents) {
+    fn dispatch(&mut self, changed: &RevisionEvents) {
         let mut behind = Vec::new();
-        if !self.single.is_empty() {
-            self.dispatch_single(revision, &mut behind);
-        }
-        for (range, watchers) in &self.ranges {
-            let matching = |event: &&Arc<Event>| range.contains(&event.kv.key);
-            if revision.events.iter().any(|event| matching(&event)) {
-                let events = revision.events.iter().filter(matching).cloned().collect();
-                deliver(watchers, revision.revision, events, &mut behind);
-            }
-        }
+        self.watchers.matching(changed, |watchers, events| deliver(watchers, changed.revision, events, &mut behind));
         for watcher in &behind {
-            self.remove(watcher);
-        }
-    }
-
-    fn dispatch_single(&self, revision: &RevisionEvents, behind: &mut Vec<Arc<Watcher>>) {
-        if let [event] = &revision.events[..] {
-            if let Some(watchers) = self.single.get(&event.kv.key) {
-                deliver(watchers, revision.revision, Arc::new([event.clone()]), behind);
-            }
-            return;
-        }
-        // A transaction may change a key more than once: what it puts, a delete of a range may take away again. All of it comes together.
-        let mut watched: HashMap<&Bytes, Vec<Arc<Event>>> = HashMap::new();
-        for event in revision.events.iter().filter(|event| self.single.contains_key(&event.kv.key)) {
-            watched.entry(&event.kv.key).or_default().push(event.clone());
-        }
-        for (key, events) in watched {
-            if let Some(watchers) = self.single.get(key) {
-                deliver(watchers, revision.revision, events.into(), behind);
-            }
-        }
-    }
-}
-
-fn remove_from<K: Eq + Hash>(map: &mut HashMap<K, Vec<Arc<Watcher>>>, key: &K, watcher: &Arc<Watcher>) {
-    if let Some(watchers) = map.get_mut(key) {
-        watchers.retain(|w| !Arc::ptr_eq(w, watcher));
-        if watchers.is_empty() {
-            map.remove(key);
+            self.watchers.remove(watcher);
         }
     }
 }

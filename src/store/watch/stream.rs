@@ -1,12 +1,15 @@
 //! One client stream: its watchers, its queue, and the catching up of those that are behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
 use super::hub::Hub;
+use super::index::Slot;
+use super::queue::{Delivery, Place, Queue};
 use super::{Filter, WatchOutput, WatchRequest};
 use crate::state::{Event, KeyRange, Revision, RevisionEvents};
 
@@ -30,18 +33,20 @@ pub struct WatchStream {
 /// What the hub and the stream's reader share. Locked after the hub, never before it.
 #[derive(Default)]
 pub(super) struct Shared {
-    queue: Mutex<Queue>,
+    watching: Mutex<Watching>,
     changed: Notify,
 }
 
 #[derive(Default)]
-pub(super) struct Queue {
-    outputs: VecDeque<WatchOutput>,
+pub(super) struct Watching {
+    outputs: Queue,
     watchers: BTreeMap<i64, Arc<Watcher>>,
     /// Ids below it are not given out again, so that a client does not take one watcher's events for another's.
     next_id: i64,
     /// Those of `watchers` that are not synced, with the first revision they have not got.
     behind: BTreeMap<i64, Revision>,
+    /// The one of them whose turn was last.
+    last_turn: i64,
     /// Progress was requested while a watcher was behind.
     progress_wanted: bool,
     ended: bool,
@@ -56,7 +61,25 @@ pub(super) struct Watcher {
     pub(super) start: Revision,
     /// Something was delivered since the last periodic progress.
     pub(super) active: AtomicBool,
+    pub(super) slot: Slot,
+    queued: Place,
     pub(super) stream: Arc<Shared>,
+}
+
+impl Watcher {
+    pub(super) fn new(id: i64, request: WatchRequest, start: Revision, stream: Arc<Shared>) -> Watcher {
+        Watcher {
+            id,
+            range: request.range,
+            filter: Filter { no_put: request.no_put, no_delete: request.no_delete },
+            progress_notify: request.progress_notify,
+            start,
+            active: AtomicBool::new(true),
+            slot: Slot::default(),
+            queued: Place::default(),
+            stream,
+        }
+    }
 }
 
 impl WatchStream {
@@ -70,49 +93,41 @@ impl WatchStream {
     pub fn create(&self, request: WatchRequest) {
         let mut hub = self.hub.lock();
         let revision = hub.revision();
-        let mut queue = self.shared.lock();
+        let mut watching = self.shared.lock();
         let id = match request.id {
-            Some(id) if queue.watchers.contains_key(&id) => {
-                queue.outputs.push_back(WatchOutput::Refused { revision });
-                drop(queue);
+            Some(id) if watching.watchers.contains_key(&id) => {
+                watching.outputs.push(WatchOutput::Refused { revision });
+                drop(watching);
                 self.shared.changed.notify_one();
                 return;
             }
             Some(id) => id,
-            None => queue.free_id(),
+            None => watching.free_id(),
         };
         let start = if request.start <= Revision::ZERO { revision.next() } else { request.start };
-        let watcher = Arc::new(Watcher {
-            id,
-            range: request.range,
-            filter: Filter { no_put: request.no_put, no_delete: request.no_delete },
-            progress_notify: request.progress_notify,
-            start,
-            active: AtomicBool::new(true),
-            stream: self.shared.clone(),
-        });
-        queue.outputs.push_back(WatchOutput::Created { id, revision });
-        queue.watchers.insert(id, watcher.clone());
+        let watcher = Arc::new(Watcher::new(id, request, start, self.shared.clone()));
+        watching.outputs.push(WatchOutput::Created { id, revision });
+        watching.watchers.insert(id, watcher.clone());
         if start > revision {
             hub.add(watcher);
         } else {
-            queue.behind.insert(id, start);
+            watching.behind.insert(id, start);
         }
-        queue.ended |= hub.ended();
-        drop(queue);
+        watching.ended |= hub.ended();
+        drop(watching);
         self.shared.changed.notify_one();
     }
 
     /// Answers in the stream: Canceled; nothing if there is no such watcher.
     pub fn cancel(&self, id: i64) {
         let mut hub = self.hub.lock();
-        let mut queue = self.shared.lock();
-        let Some(watcher) = queue.remove(id) else { return };
+        let mut watching = self.shared.lock();
+        let Some(watcher) = watching.remove(id) else { return };
         hub.remove(&watcher);
         let revision = hub.revision();
-        queue.outputs.push_back(WatchOutput::Canceled { id, revision });
-        queue.answer_progress(revision);
-        drop(queue);
+        watching.outputs.push(WatchOutput::Canceled { id, revision });
+        watching.answer_progress(revision);
+        drop(watching);
         self.shared.changed.notify_one();
     }
 
@@ -120,10 +135,10 @@ impl WatchStream {
     /// watcher, or one that waits for a revision of the future.
     pub fn request_progress(&self) {
         let hub = self.hub.lock();
-        let mut queue = self.shared.lock();
-        queue.progress_wanted = true;
-        queue.answer_progress(hub.revision());
-        drop(queue);
+        let mut watching = self.shared.lock();
+        watching.progress_wanted = true;
+        watching.answer_progress(hub.revision());
+        drop(watching);
         self.shared.changed.notify_one();
     }
 
@@ -144,14 +159,14 @@ impl WatchStream {
 
     fn step(&self) -> Step {
         let behind = {
-            let mut queue = self.shared.lock();
-            if queue.ended {
+            let mut watching = self.shared.lock();
+            if watching.ended {
                 return Step::Ended;
             }
-            if let Some(output) = queue.outputs.pop_front() {
+            if let Some(output) = watching.outputs.pop() {
                 return Step::Output(output);
             }
-            queue.first_behind()
+            watching.next_behind()
         };
         match behind {
             Some((watcher, next)) => {
@@ -169,29 +184,29 @@ impl WatchStream {
             Err(compact_revision) => return self.compacted(watcher.id, compact_revision),
         };
         let mut live = self.hub.lock();
-        let mut queue = self.shared.lock();
-        if !queue.watchers.get(&watcher.id).is_some_and(|w| Arc::ptr_eq(w, watcher)) {
+        let mut watching = self.shared.lock();
+        if !watching.watchers.get(&watcher.id).is_some_and(|w| Arc::ptr_eq(w, watcher)) {
             return;
         }
         for revision in &history {
-            queue.deliver(watcher, revision, current);
+            watching.deliver(watcher, revision, current);
         }
         if reached >= live.revision() {
-            queue.behind.remove(&watcher.id);
+            watching.behind.remove(&watcher.id);
             live.add(watcher.clone());
-            queue.answer_progress(live.revision());
+            watching.answer_progress(live.revision());
         } else {
-            queue.behind.insert(watcher.id, reached.next());
+            watching.behind.insert(watcher.id, reached.next());
         }
     }
 
     fn compacted(&self, id: i64, compact_revision: Revision) {
         let hub = self.hub.lock();
-        let mut queue = self.shared.lock();
-        if queue.remove(id).is_some() {
+        let mut watching = self.shared.lock();
+        if watching.remove(id).is_some() {
             let revision = hub.revision();
-            queue.outputs.push_back(WatchOutput::Compacted { id, compact_revision, revision });
-            queue.answer_progress(revision);
+            watching.outputs.push(WatchOutput::Compacted { id, compact_revision, revision });
+            watching.answer_progress(revision);
         }
     }
 }
@@ -216,8 +231,8 @@ impl Drop for WatchStream {
 }
 
 impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(super) fn lock(&self) -> MutexGuard<'_, Watching> {
+        self.watching.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(super) fn wake(&self) {
@@ -231,7 +246,7 @@ impl Shared {
     }
 }
 
-impl Queue {
+impl Watching {
     fn free_id(&mut self) -> i64 {
         while self.watchers.contains_key(&self.next_id) {
             self.next_id += 1;
@@ -240,8 +255,11 @@ impl Queue {
         self.next_id - 1
     }
 
-    fn first_behind(&self) -> Option<(Arc<Watcher>, Revision)> {
-        let (id, next) = self.behind.first_key_value()?;
+    /// One after the other: who is behind again and again must not keep the others so.
+    fn next_behind(&mut self) -> Option<(Arc<Watcher>, Revision)> {
+        let after = (Bound::Excluded(self.last_turn), Bound::Unbounded);
+        let (id, next) = self.behind.range(after).next().or_else(|| self.behind.first_key_value())?;
+        self.last_turn = *id;
         self.watchers.get(id).map(|watcher| (watcher.clone(), *next))
     }
 
@@ -257,7 +275,7 @@ impl Queue {
             return false;
         }
         watcher.active.store(true, Ordering::Relaxed);
-        self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision, current: revision, events });
+        self.outputs.push_events(watcher.id, &watcher.queued, Delivery { revision, current: revision, events });
         true
     }
 
@@ -271,19 +289,19 @@ impl Queue {
         if !events.is_empty() {
             watcher.active.store(true, Ordering::Relaxed);
             let revision = revision.revision;
-            self.outputs.push_back(WatchOutput::Events { id: watcher.id, revision, current, events });
+            self.outputs.push_events(watcher.id, &watcher.queued, Delivery { revision, current, events });
         }
     }
 
     /// Periodic progress; left out where the client does not even take events.
     pub(super) fn progress(&mut self, id: i64, revision: Revision) {
         if self.outputs.len() < QUEUE_LIMIT {
-            self.outputs.push_back(WatchOutput::Progress { id, revision });
+            self.outputs.push(WatchOutput::Progress { id, revision });
         }
     }
 
     fn requested_progress(&mut self, id: i64, revision: Revision) {
-        self.outputs.push_back(WatchOutput::Progress { id, revision });
+        self.outputs.push(WatchOutput::Progress { id, revision });
     }
 
     fn answer_progress(&mut self, revision: Revision) {
