@@ -1,6 +1,7 @@
 //! The composition root: what is started in which order, and stopped in the reverse one.
 //!
-//! Ports are taken first, so that a busy one is told at once; they are opened last, when requests can be answered.
+//! Ports are taken and the files for TLS read first, so that a busy one and a wrong one are told at once; ports are
+//! opened last, when requests can be answered.
 //! Stopping: no new calls, those under way are answered, watches end, the store finishes what it has begun, and the
 //! nats-server goes last.
 
@@ -43,6 +44,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let stop = shutdown::on_signals().map_err(|error| Error::Failed(format!("signals cannot be received: {error}")))?;
     tokio::spawn(systemd::watchdog());
     let (ports, metrics) = Ports::take(&config).await?;
+    let tls = options::tls(&config)?;
     let stage = Stage::new("starting nats-server");
     let observing = metrics.map(|port| Observing::start(port, &stage)).transpose().map_err(Error::Failed)?;
     let nats = tokio::select! {
@@ -50,7 +52,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
         () = stop.cancelled() => return Ok(()),
     };
     let served = match options::values(&config) {
-        Ok(values) => Parts { config: &config, ports, observing, stage, values }.serve_on(nats.clone(), &stop).await,
+        Ok(values) => {
+            Parts { config: &config, ports, tls, observing, stage, values }.serve_on(nats.clone(), &stop).await
+        }
         Err(error) => Err(error),
     };
     systemd::stopping();
@@ -90,6 +94,7 @@ async fn start_nats(config: &Config) -> Result<Option<NatsServer>, Error> {
 struct Parts<'a> {
     config: &'a Config,
     ports: Ports,
+    tls: Option<rpc::ServerTls>,
     observing: Option<Observing>,
     stage: Stage,
     values: Option<Arc<BoundedValues>>,
@@ -166,7 +171,7 @@ impl Parts<'_> {
         beside.spawn(compact::run(self.config.compaction, store.clone()));
         systemd::ready();
         beside.spawn(stage::tell_service(store.clone(), self.stage));
-        let options = options::rpc(self.config, client_urls, router, calls);
+        let options = options::rpc(self.config, self.tls, client_urls, router, calls);
         let told = async {
             stop.cancelled().await;
             store.retire();

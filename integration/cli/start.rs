@@ -28,6 +28,31 @@ fn a_busy_port_is_told_before_anything_is_started() {
 }
 
 #[test]
+fn a_wrong_file_for_tls_is_told_before_anything_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key, wrong) =
+        (dir.path().join("cert.pem"), dir.path().join("key.pem"), dir.path().join("wrong.pem"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    fs::write(&wrong, "half a key").unwrap();
+    let data = dir.path().join("data");
+    for (certificate, key, client_ca) in
+        [(&certificate, &wrong, None), (&wrong, &key, None), (&certificate, &key, Some(&wrong))]
+    {
+        let mut command = embedded(&data);
+        command.arg("--server-cert-file").arg(certificate).arg("--server-key-file").arg(key);
+        if let Some(client_ca) = client_ca {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(client_ca);
+        }
+        let (code, text) = finish(&mut command);
+        assert_eq!(code, 78, "{text}");
+        assert!(text.contains(&format!("clients cannot be served with TLS: {}", wrong.display())), "{text}");
+        assert!(!data.exists(), "{text}");
+    }
+}
+
+#[test]
 fn an_old_nats_server_that_was_asked_for_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = command();

@@ -33,4 +33,4 @@ mod watch_response;
 
 pub use metrics::Metrics;
 pub use server::{Listener, RpcOptions, serve};
-pub use tls::RpcTls;
+pub use tls::{RpcTls, ServerTls};

@@ -23,7 +23,7 @@ use super::lease::LeaseService;
 use super::maintenance::MaintenanceService;
 use super::metrics::{Methods, Metrics};
 use super::services::Services;
-use super::tls::{self, RpcTls};
+use super::tls::ServerTls;
 use super::watch::WatchService;
 use crate::pb::etcdserverpb::auth_server::AuthServer;
 use crate::pb::etcdserverpb::cluster_server::ClusterServer;
@@ -48,7 +48,7 @@ pub struct RpcOptions {
     pub max_request_bytes: usize,
     /// Calls at a time on one connection.
     pub max_concurrent_streams: u32,
-    pub tls: Option<RpcTls>,
+    pub tls: Option<ServerTls>,
     /// Unary calls that take longer are told in the log.
     pub slow: Duration,
     /// How long calls under way may take to end once it is told to stop.
@@ -96,7 +96,7 @@ pub async fn serve(
     options: RpcOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let tls = options.tls.as_ref().map(tls::server_config).transpose()?;
+    let tls = options.tls.clone().map(|tls| tls.0);
     if tls.is_none() && listeners.iter().any(|listener| listener.tls) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS without a certificate"));
     }

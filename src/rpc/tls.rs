@@ -22,14 +22,24 @@ pub struct RpcTls {
     pub client_ca: Option<PathBuf>,
 }
 
+/// What the files say, ready for clients.
+#[derive(Clone, Debug)]
+pub struct ServerTls(pub(super) Arc<ServerConfig>);
+
+impl ServerTls {
+    /// Reads the files. The error names the one that is wrong.
+    pub fn read(files: &RpcTls) -> io::Result<Self> {
+        server_config(files).map(ServerTls)
+    }
+}
+
 /// Offered to the client, in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// What the cryptographic library can sign with; etcd's could do with P-521 as well.
 const KEYS: &str = "a key of RSA, Ed25519, or ECDSA on P-256 or P-384 is needed";
 
-/// Reads the files.
-pub(super) fn server_config(tls: &RpcTls) -> io::Result<Arc<ServerConfig>> {
+fn server_config(tls: &RpcTls) -> io::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone());
     let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;

@@ -131,13 +131,22 @@ fn member_id(config: &Config, ports: &Ports) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 
+/// What clients are shown, read before anything is started: a file that is wrong is for a person to put right.
+pub(super) fn tls(config: &Config) -> Result<Option<rpc::ServerTls>, Error> {
+    let Some(tls) = &config.clients.tls else { return Ok(None) };
+    let files =
+        rpc::RpcTls { cert: tls.cert_file.clone(), key: tls.key_file.clone(), client_ca: tls.client_ca_file.clone() };
+    let read = rpc::ServerTls::read(&files);
+    read.map(Some).map_err(|error| Error::Setup(format!("clients cannot be served with TLS: {error}")))
+}
+
 pub(super) fn rpc(
     config: &Config,
+    tls: Option<rpc::ServerTls>,
     client_urls: Vec<String>,
     http: axum::Router,
     metrics: rpc::Metrics,
 ) -> rpc::RpcOptions {
-    let tls = config.clients.tls.as_ref();
     rpc::RpcOptions {
         name: config.name.clone(),
         client_urls,
@@ -146,11 +155,7 @@ pub(super) fn rpc(
         max_txn_ops: config.limits.max_txn_ops,
         max_request_bytes: config.limits.max_request_bytes,
         max_concurrent_streams: config.limits.max_concurrent_streams,
-        tls: tls.map(|tls| rpc::RpcTls {
-            cert: tls.cert_file.clone(),
-            key: tls.key_file.clone(),
-            client_ca: tls.client_ca_file.clone(),
-        }),
+        tls,
         slow: config.nats.slow_method,
         drain: DRAIN,
         http,
