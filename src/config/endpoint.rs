@@ -29,42 +29,47 @@ impl Endpoint {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut endpoint = Endpoint::default();
         let mut scheme = None;
-        for piece in text.split(',') {
-            let (place, query) = piece.split_once('?').unwrap_or((piece, ""));
+        let mut rest = Some(text);
+        while let Some(from) = rest {
+            let (place, query);
+            (place, query, rest) = first(from);
             let place = match place.split_once("://") {
                 Some((named @ ("nats" | "tls"), place)) => {
                     scheme = Some(named);
                     place
                 }
+                // What a comma in a password has cut off.
+                Some(_) if scheme.is_some() && from.contains('@') => return Err(unreadable(text)),
                 Some((other, _)) => return Err(wrong_scheme(other)),
                 None if scheme.is_none() => return Err("it must begin with nats://".to_owned()),
                 None => place,
             };
-            endpoint.server(scheme.unwrap_or("nats"), place.trim_end_matches('/'))?;
-            for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-                endpoint.parameter(&name, &value)?;
-            }
+            let host = match place.rsplit_once('@') {
+                Some((login, host)) => {
+                    endpoint.login(login)?;
+                    host
+                }
+                None => place,
+            };
+            let server = endpoint.server(scheme.unwrap_or("nats"), host.trim_end_matches('/'));
+            // The same: what is complained of may be the beginning of a password.
+            let within = from.matches('@').count() > place.matches('@').count();
+            let read = server.and_then(|()| endpoint.parameters(query));
+            read.map_err(|why| if within { unreadable(text) } else { why })?;
         }
         Ok(endpoint)
     }
 
-    fn server(&mut self, scheme: &str, place: &str) -> Result<(), String> {
-        let host = match place.rsplit_once('@') {
-            Some((login, host)) => {
-                self.login(login)?;
-                host
-            }
-            None => place,
-        };
+    fn server(&mut self, scheme: &str, host: &str) -> Result<(), String> {
         if host.is_empty() {
             return Ok(());
         }
         // 4222 is NATS' registered port.
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let host = if has_port { host.to_owned() } else { format!("{host}:4222") };
-        let address = values::HostPort::parse(&host)?;
+        let with_port = if has_port { host.to_owned() } else { format!("{host}:4222") };
+        let address = values::HostPort::parse(&with_port)?;
         if address.host.is_empty() {
-            return Err(format!("'{place}' names a port and no host"));
+            return Err(format!("'{host}' names a port and no host"));
         }
         self.servers.push(format!("{scheme}://{address}"));
         Ok(())
@@ -85,6 +90,10 @@ impl Endpoint {
         }
         self.auth = Some(auth);
         Ok(())
+    }
+
+    fn parameters(&mut self, query: &str) -> Result<(), String> {
+        url::form_urlencoded::parse(query.as_bytes()).try_for_each(|(name, value)| self.parameter(&name, &value))
     }
 
     fn parameter(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -117,13 +126,32 @@ impl Endpoint {
     }
 }
 
+/// The first of several URLs, what is behind its question mark, and the URLs behind it.
+fn first(urls: &str) -> (&str, &str, Option<&str>) {
+    let (url, rest) = urls.split_once(',').map_or((urls, None), |(url, rest)| (url, Some(rest)));
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    (place, query, rest)
+}
+
+/// Quotes nothing of what may be a password.
+fn unreadable(text: &str) -> String {
+    let after = text.rsplit('@').next().unwrap_or_default();
+    format!(
+        "what stands before '@{after}' cannot be read: in a user, password or token write %2C for a comma, %3F for ?, \
+         %40 for @ and %2F for /"
+    )
+}
+
 fn wrong_scheme(scheme: &str) -> String {
     match scheme {
         "sqlite" | "postgres" | "postgresql" | "mysql" | "http" | "https" => {
             format!("jine keeps its data in NATS only: write nats://, not {scheme}://")
         }
         "ws" | "wss" => "NATS over WebSocket is not supported: write nats:// or tls://".to_owned(),
-        _ => format!("'{scheme}://' is not known: write nats:// or tls://"),
+        _ if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            format!("'{scheme}://' is not known: write nats:// or tls://")
+        }
+        _ => "it must begin with nats:// or tls://".to_owned(),
     }
 }
 
@@ -204,6 +232,45 @@ mod tests {
     #[test]
     fn what_kine_knows_and_jine_does_not_need_is_a_warning() {
         assert_eq!(parse("nats://a?revHistory=10&dontListen&stdoutLogging").warnings.len(), 3);
+    }
+
+    #[test]
+    fn no_complaint_quotes_a_password() {
+        for text in [
+            "nats://u:hunter2@:4222",
+            "nats://u:hunter,2@h",
+            "nats://u:hunter?2@h",
+            "nats://u:hunter?bucket=hunter.@h",
+            "nats://u:1?replicas=hunter@h",
+            "nats://u:x,hunter://@h",
+            "nats://u:1,hunter://@h",
+            "nats://u:1@a:b:c,u:hunter2@h",
+            "nats://u:hunter:2@h:x",
+            "nats://u:hunter%2@h",
+            "nats://u:hunter/,@h",
+            "nats://u:hunter?slowMethod=hunter&@h,b",
+            "nats:hunter://u@h",
+            "u:hunter@h",
+        ] {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(!error.contains("hunter"), "{text}: {error}");
+        }
+        for (text, part) in [
+            (
+                "nats://u:se,cret@h:1?bucket=b",
+                "before '@h:1?bucket=b' cannot be read: in a user, password or token write %2C",
+            ),
+            ("nats://u:se?cret@h", "before '@h' cannot be read"),
+            ("nats://u:secret@:4222", "':4222' names a port and no host"),
+            ("nats://u:1@a,u:1@b:c:d", "'b:c:d' is not an address"),
+            ("nats://u:1@a,u:2@b,u:3@c", "the same for all"),
+            ("nats://u:1@a?bucket=a.b", "'a.b' cannot name a bucket"),
+            ("mysql://u:1@a", "NATS only"),
+        ] {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        assert_eq!(parse("nats://u:a/b@c@h").servers, ["nats://h:4222"]);
     }
 
     #[test]
