@@ -95,11 +95,16 @@ pub(crate) async fn try_replay(log: &JetStream, from: u64) -> Result<(Vec<Incomi
     let mut follower = log.follow(Sequence(from)).await?;
     let mut messages = Vec::new();
     loop {
-        match follower.next().await? {
-            Followed::Message(message) => messages.push(message),
-            Followed::Reached(at) if at >= end => return Ok((messages, at)),
-            // A heartbeat in between.
-            Followed::Reached(_) => {}
+        let at = match follower.next().await? {
+            Followed::Reached(at) => at,
+            Followed::Message(message) => {
+                let at = message.sequence;
+                messages.push(message);
+                at
+            }
+        };
+        if at >= end {
+            return Ok((messages, at));
         }
     }
 }

@@ -35,10 +35,6 @@ pub struct Follower {
     delivered: u64,
     /// The last sequence up to which everything was delivered.
     reached: Sequence,
-    /// Where the log ended when this began, if that could be known for certain.
-    end: Sequence,
-    /// Whether the end was seen since this began. Told once without waiting for a heartbeat, so that a replay ends at once.
-    caught_up: bool,
     /// To be delivered next.
     next: Option<Followed>,
     silent_after: Instant,
@@ -47,7 +43,6 @@ pub struct Follower {
 #[derive(Deserialize)]
 struct ConsumerInfo {
     name: String,
-    num_pending: u64,
 }
 
 pub(super) async fn follow(link: Arc<Link>, from: Sequence) -> Result<Follower, LogError> {
@@ -62,25 +57,16 @@ pub(super) async fn follow(link: Arc<Link>, from: Sequence) -> Result<Follower, 
     let messages =
         messages.map_err(|error| LogError::Unavailable(format!("the connection to NATS was lost: {error}")))?;
     let created = create_consumer(&link, &inbox, from).await?;
-    // With replicas the consumer may live on a server that is behind, whose "nothing pending" says nothing about the leader's end.
-    let end = if info.replicas() == 1 { Sequence(info.state.last_seq) } else { Sequence::ZERO };
-    let before = Sequence(from.0 - 1);
-    let mut follower = Follower {
+    Ok(Follower {
         lost: link.watch_lost(),
         silent_after: Instant::now() + silence(&link),
         messages,
         consumer: created.name,
         delivered: 0,
-        reached: before,
-        end,
-        caught_up: false,
+        reached: Sequence(from.0 - 1),
         next: None,
         link,
-    };
-    if created.num_pending == 0 {
-        follower.catch_up(before);
-    }
-    Ok(follower)
+    })
 }
 
 async fn create_consumer(link: &Link, inbox: &str, from: Sequence) -> Result<ConsumerInfo, LogError> {
@@ -157,9 +143,6 @@ impl Follower {
         }
         self.delivered = position.consumer;
         self.reached = position.stream;
-        if position.pending == 0 && !self.caught_up {
-            self.catch_up(position.stream);
-        }
         let headers = Headers::of(message.headers.as_ref());
         Ok(Followed::Message(message::incoming(
             &self.link.names,
@@ -169,14 +152,6 @@ impl Follower {
             &message.payload,
             position.time,
         )))
-    }
-
-    /// Everything that was in the log when this began has been delivered, and `last` was the last of it.
-    fn catch_up(&mut self, last: Sequence) {
-        self.caught_up = true;
-        // What is missing between the last message and the end was removed.
-        self.reached = last.max(self.end);
-        self.next = Some(Followed::Reached(self.reached));
     }
 
     /// A heartbeat, or a request to say that all before it was received.
@@ -190,8 +165,8 @@ impl Follower {
             if consumer != self.delivered {
                 return Err(gap(self.delivered, consumer));
             }
-            // It also passes messages that were removed, which are never delivered. It never goes back.
-            self.caught_up = true;
+            // It also passes messages that were removed, which are never delivered. It never goes back. Nothing else tells of a removed end
+            // for certain: what a message says is still to come can be one too low, where one was removed while the consumer was made.
             self.reached = self.reached.max(Sequence(stream));
             self.next = Some(Followed::Reached(self.reached));
         }
@@ -233,8 +208,6 @@ struct Position {
     consumer: u64,
     /// Nanoseconds since 1970.
     time: i64,
-    /// Messages of the log that are still to come.
-    pending: u64,
 }
 
 impl Position {
@@ -248,7 +221,6 @@ impl Position {
             stream: Sequence(u64::try_from(number()?).ok()?),
             consumer: u64::try_from(number()?).ok()?,
             time: number()?,
-            pending: u64::try_from(number()?).ok()?,
         })
     }
 }
@@ -259,7 +231,7 @@ mod tests {
 
     #[test]
     fn positions_of_both_forms() {
-        let position = Position { stream: Sequence(7), consumer: 3, time: 1_700_000_000_123_456_789, pending: 2 };
+        let position = Position { stream: Sequence(7), consumer: 3, time: 1_700_000_000_123_456_789 };
         for reply in [
             "$JS.ACK.KV_b.cons.1.7.3.1700000000123456789.2",
             "$JS.ACK._.hash.KV_b.cons.1.7.3.1700000000123456789.2",

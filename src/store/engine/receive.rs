@@ -77,16 +77,18 @@ impl<L: Log> Engine<L> {
         !traits.replicated && !traits.exclusive
     }
 
-    /// A message that was received before comes again after an acknowledgement and where reading is taken up: it must be the same.
+    /// A message that was received before comes again after an acknowledgement and where reading is taken up: it must be the same. After
+    /// the mark only removed places are passed: what turns up at one of those was missed.
     pub(super) fn check_echo(&self, followed: &Followed) -> Result<(), Trouble> {
-        match (followed, self.mark) {
-            (Followed::Message(message), Some((at, identity)))
-                if message.sequence == at && message.identity != identity =>
-            {
-                Err(another_message(at))
-            }
-            _ => Ok(()),
+        let (Followed::Message(message), Some((mark, identity))) = (followed, self.mark) else { return Ok(()) };
+        let at = message.sequence;
+        if at == mark && message.identity != identity {
+            return Err(another_message(at));
         }
+        if mark < at && at <= self.reader.last() {
+            return Err(Trouble::Rebuild(format!("a message stands at sequence {at}, which counted as removed")));
+        }
+        Ok(())
     }
 
     /// An echo of the group in flight: its acknowledgement, or settling it, says all that a fence would.

@@ -444,6 +444,20 @@ async fn stopping_does_not_wait_for_a_log_that_is_away() {
     assert_eq!(a.ended.await.unwrap(), Ok(()));
 }
 
+/// No server should, but one that counts wrongly what is still to come may.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_after_the_end_was_told_is_not_lost() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.put("a", "1").await.unwrap();
+    a.put("a", "2").await.unwrap();
+    let log = stream.connect();
+    log.tell_the_end_early(1);
+    let b = open_on(log, 11).await;
+    eventually("the last message counts", || b.revision() == 3 && b.store.unavailable().is_none()).await;
+    assert_eq!(b.all().await, a.all().await);
+}
+
 /// It sends its heartbeats, so neither silence nor a gap shows that it is behind the leader.
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_has_stopped_is_left_for_another() {

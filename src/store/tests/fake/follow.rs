@@ -24,8 +24,8 @@ pub struct FakeFollower {
     changed: watch::Receiver<u64>,
     /// The next place to look at.
     from: u64,
-    /// Where the log ended when this began: told as soon as it is reached.
-    end: Option<u64>,
+    /// Where the log ended when this began, if that is to be told before the message there.
+    early: Option<u64>,
     /// Where the replica has stopped that it reads.
     stops_at: Option<u64>,
     deliver: Duration,
@@ -46,8 +46,7 @@ impl FakeFollower {
             frozen: log.frozen(),
             changed: log.stream.changed.subscribe(),
             from: from.0,
-            // What a replica that is behind has told as the end is not known to be it.
-            end: stops_at.is_none().then_some(end.0),
+            early: log.is_next_hasty().then_some(end.0),
             stops_at,
             deliver: log.timing().deliver,
             deliver_at: None,
@@ -92,11 +91,11 @@ impl Follow for FakeFollower {
             }
             self.changed.borrow_and_update();
             let message = self.available();
-            if let Some(end) = self.end
-                && message.as_ref().is_none_or(|message| message.sequence.0 > end)
+            if let Some(end) = self.early
+                && message.as_ref().is_some_and(|message| message.sequence.0 == end)
             {
-                self.end = None;
-                return Ok(self.reached(end));
+                self.early = None;
+                return Ok(Followed::Reached(Sequence(end)));
             }
             let wake = match message {
                 Some(message) => {

@@ -63,6 +63,8 @@ struct Script {
     lagging: usize,
     /// Up to where the replicas have come that the next followers read.
     replicas: VecDeque<u64>,
+    /// So many followers are told of the end one message too soon.
+    hasty: usize,
     serving: Option<SessionId>,
     appended: Vec<Vec<Outgoing>>,
     purges_until_loss: Option<usize>,
@@ -139,6 +141,18 @@ impl FakeLog {
 
     pub(super) fn next_replica(&self) -> Option<u64> {
         self.script().replicas.pop_front()
+    }
+
+    /// So many of the next followers are told, before the last message comes, that everything was delivered.
+    pub fn tell_the_end_early(&self, followers: usize) {
+        self.script().hasty = followers;
+    }
+
+    pub(super) fn is_next_hasty(&self) -> bool {
+        let mut script = self.script();
+        let hasty = script.hasty > 0;
+        script.hasty = script.hasty.saturating_sub(1);
+        hasty
     }
 
     /// The follower loses its place and ends.
