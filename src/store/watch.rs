@@ -1,4 +1,4 @@
-//! Watching: one [`WatchStream`] for each gRPC stream, with any number of watchers on one ordered queue.
+//! Watching: one [`WatchStream`] for each gRPC stream, with any number of watchers on one queue.
 //!
 //! The [`Hub`] hands each revision's events to the watchers that are *synced*. A watcher that starts in the past, or whose stream
 //! is not read fast enough, is not synced: its stream reads the history for it, at the client's pace, until it has
