@@ -146,6 +146,7 @@ fn ranges(c: &mut Criterion) {
         sort_order: SortOrder::None,
         keys_only: false,
         count_only,
+        with_total_count: true,
         min_mod_revision: Revision::ZERO,
         max_mod_revision: Revision::ZERO,
         min_create_revision: Revision::ZERO,

@@ -4,6 +4,7 @@
 //! apply the same entries hold the same state, whenever and however often they do it.
 
 mod apply;
+mod collected;
 mod compaction;
 pub mod entry;
 pub mod error;
@@ -15,6 +16,7 @@ mod key_history;
 pub mod key_value;
 mod lease;
 mod machine;
+mod order;
 mod plan;
 mod range;
 pub mod request;
@@ -27,6 +29,7 @@ mod view;
 mod tests;
 
 pub use apply::Applied;
+pub use collected::{Collected, CollectedTxn};
 pub use entry::{Entry, Op};
 pub use error::Error;
 pub use fingerprint::Fingerprint;
@@ -35,7 +38,7 @@ pub use hash::{HashInput, HashScope};
 pub use key_value::{Event, EventKind, KeyValue, RevisionEvents};
 pub use lease::Lease;
 pub use machine::State;
-pub use plan::{Limits, Planned, TOMBSTONE_OVERHEAD, plan};
+pub use plan::{Limits, Planned, TOMBSTONE_OVERHEAD, plan, read};
 pub use range::Chunk;
 pub use request::*;
 pub use revision::{LeaseId, Revision, Sequence};

@@ -1,9 +1,13 @@
 //! What a request will write, and what will be answered: decided before anything is written.
 
+use super::collected::CollectedTxn;
 use super::entry::{Entry, Op};
 use super::error::Error;
 use super::lease::MAX_LEASE_TTL;
-use super::request::{Alarm, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, Request, Response};
+use super::machine::State;
+use super::request::{
+    Alarm, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, Request, Response, TxnRequest,
+};
 use super::revision::{LeaseId, Revision};
 use super::view::{Layer, View};
 
@@ -38,6 +42,16 @@ pub fn plan(view: &View, request: &Request, limits: Limits) -> Result<Planned, E
     Ok(Planned { entry: planner.finish(), response })
 }
 
+/// What of a transaction that only reads needs the state; the rest is [`CollectedTxn::finish`]. All of it is of one revision.
+///
+/// Errors: as for [`plan`].
+pub fn read(state: &State, txn: &TxnRequest) -> Result<CollectedTxn, Error> {
+    // Nothing is deleted.
+    let limits = Limits { max_delete_ops: 0, max_tombstones_bytes: 0 };
+    let mut planner = Planner { only_collects: true, ..Planner::new(View::new(state, &[]), limits) };
+    Ok(CollectedTxn(planner.txn(txn)?))
+}
+
 /// One entry in the making.
 pub(super) struct Planner<'a> {
     /// Before the entry.
@@ -45,6 +59,8 @@ pub(super) struct Planner<'a> {
     own: Layer,
     ops: Vec<Op>,
     limits: Limits,
+    /// Leaves ranges as they are collected.
+    pub(super) only_collects: bool,
     /// Keys deleted by ops of their own.
     deletes: usize,
     /// The sub-revision of the next change of a key.
@@ -53,7 +69,7 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(before: View<'a>, limits: Limits) -> Planner<'a> {
-        Planner { before, own: Layer::default(), ops: Vec::new(), limits, deletes: 0, sub: 0 }
+        Planner { before, own: Layer::default(), ops: Vec::new(), limits, only_collects: false, deletes: 0, sub: 0 }
     }
 
     fn finish(self) -> Option<Entry> {

@@ -1,13 +1,13 @@
 //! Reading keys, at the current and at older revisions.
 
-use std::cmp::Reverse;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::collected::Collected;
 use super::error::Error;
 use super::key_value::KeyValue;
 use super::machine::State;
-use super::request::{KeyRange, RangeRequest, RangeResponse, SortOrder, SortTarget};
+use super::request::{KeyRange, RangeRequest, RangeResponse};
 use super::revision::Revision;
 
 /// A piece of a long range.
@@ -21,9 +21,55 @@ pub struct Chunk {
 impl State {
     /// Errors: [`Error::FutureRevision`], [`Error::Compacted`].
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        Ok(self.collect(request)?.finish(request))
+    }
+
+    /// What of a range needs the state; the rest is [`Collected::finish`].
+    ///
+    /// Errors: as for [`State::range`].
+    pub fn collect(&self, request: &RangeRequest) -> Result<Collected, Error> {
         let at = readable(request.revision, self.revision, self.compacted)?;
         let count = || self.keys_at(&request.range, at);
-        Ok(assemble(request, self.revision, self.versions(&request.range, None, at), count))
+        let response = collect(request, self.revision, self.versions(&request.range, None, at), count);
+        Ok(Collected { response, at })
+    }
+
+    /// The same in pieces, so that no lock need be held in between: adds the next one to what was collected, at first nothing, and tells
+    /// whether there may be more. All of it is of the revision of the first piece. `max_keys` and `max_bytes` as for [`State::range_chunk`].
+    ///
+    /// Errors: as for [`State::range_chunk`].
+    pub fn collect_piece(
+        &self,
+        request: &RangeRequest,
+        collected: &mut Collected,
+        max_keys: usize,
+        max_bytes: u64,
+    ) -> Result<bool, Error> {
+        if collected.at == Revision::ZERO {
+            collected.at = readable(request.revision, self.revision, self.compacted)?;
+            collected.response.revision = self.revision;
+        }
+        let (at, kvs) = (collected.at, &mut collected.response.kvs);
+        let wanted = request.wanted();
+        let after = kvs.last().map(|kv| kv.key.clone());
+        let room = max_keys.min(wanted.saturating_sub(kvs.len()));
+        let chunk = self.range_chunk(&request.range, at, after.as_deref(), room, max_bytes)?;
+        if kvs.is_empty() {
+            *kvs = chunk.kvs;
+        } else {
+            kvs.extend(chunk.kvs);
+        }
+        if chunk.more && kvs.len() < wanted {
+            return Ok(true);
+        }
+        let left = if chunk.more && request.counts_all() {
+            let after = kvs.last().map(|kv| &kv.key[..]);
+            self.count(&request.range, at, after)?
+        } else {
+            0
+        };
+        collected.response.count = kvs.len() as i64 + left;
+        Ok(false)
     }
 
     /// A long range in pieces, all at the same `revision` (not zero), so that no lock need be held in between.
@@ -109,64 +155,15 @@ pub(super) fn bounds<'a>(range: &'a KeyRange, after: Option<&'a [u8]>) -> Option
     (!empty).then_some((from, to))
 }
 
-/// The answer, from all versions of the range in key order and a cheap way to count them.
-pub(super) fn assemble<'a>(
+/// What is looked at of all versions of the range in key order, and how many there are, which `count` tells cheaply.
+pub(super) fn collect<'a>(
     request: &RangeRequest,
     revision: Revision,
     versions: impl Iterator<Item = &'a Arc<KeyValue>>,
     count: impl FnOnce() -> i64,
 ) -> RangeResponse {
-    let mut response = RangeResponse { revision, content: request.content(), ..RangeResponse::default() };
-    if request.count_only {
-        response.count = count();
-        return response;
-    }
-    let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let wanted = if takes_first(request) { limit.saturating_add(1) } else { usize::MAX };
-    response.kvs = versions.take(wanted).cloned().collect();
-    response.count = if response.kvs.len() < wanted { response.kvs.len() as i64 } else { count() };
-    response.kvs.retain(|kv| passes(request, kv));
-    sort(request, &mut response.kvs);
-    response.more = response.kvs.len() > limit;
-    response.kvs.truncate(limit);
-    response
-}
-
-/// Whether only the first keys are looked at when there is a limit. etcd decides it by the order alone: a target with the
-/// order NONE sorts (ascending) what the limit has left.
-fn takes_first(request: &RangeRequest) -> bool {
-    let filters =
-        [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
-    let by_key = request.sort_target == SortTarget::Key && request.sort_order == SortOrder::Ascend;
-    (by_key || request.sort_order == SortOrder::None) && filters == [Revision::ZERO; 4]
-}
-
-fn passes(request: &RangeRequest, kv: &KeyValue) -> bool {
-    let within = |revision: Revision, min: Revision, max: Revision| {
-        (min == Revision::ZERO || revision >= min) && (max == Revision::ZERO || revision <= max)
-    };
-    within(kv.mod_revision, request.min_mod_revision, request.max_mod_revision)
-        && within(kv.create_revision, request.min_create_revision, request.max_create_revision)
-}
-
-/// Stable: what compares equal stays in key order, also when descending.
-fn sort(request: &RangeRequest, kvs: &mut [Arc<KeyValue>]) {
-    let down = request.sort_order == SortOrder::Descend;
-    match request.sort_target {
-        SortTarget::Key if !down => {}
-        SortTarget::Key => order(kvs, down, |kv| kv.key.clone()),
-        SortTarget::Version => order(kvs, down, |kv| kv.version),
-        SortTarget::Create => order(kvs, down, |kv| kv.create_revision),
-        SortTarget::Mod => order(kvs, down, |kv| kv.mod_revision),
-        SortTarget::Value => order(kvs, down, |kv| kv.value.bytes()),
-    }
-}
-
-/// Looks at each version once: a value may have to be read.
-fn order<K: Ord>(kvs: &mut [Arc<KeyValue>], down: bool, by: impl Fn(&KeyValue) -> K) {
-    if down {
-        kvs.sort_by_cached_key(|kv| Reverse(by(kv)));
-    } else {
-        kvs.sort_by_cached_key(|kv| by(kv));
-    }
+    let wanted = request.wanted();
+    let kvs: Vec<_> = versions.take(wanted).cloned().collect();
+    let count = if kvs.len() == wanted && request.counts_all() { count() } else { kvs.len() as i64 };
+    RangeResponse { revision, kvs, count, ..RangeResponse::default() }
 }

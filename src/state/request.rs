@@ -55,6 +55,8 @@ pub struct RangeRequest {
     /// Answer without values. The state machine ignores it (versions are shared); the caller leaves values out.
     pub keys_only: bool,
     pub count_only: bool,
+    /// False: where the limit leaves keys out, the answer's count does not tell of them, and they are not looked at.
+    pub with_total_count: bool,
     /// Bounds on revisions, both inclusive; 0: none.
     pub min_mod_revision: Revision,
     pub max_mod_revision: Revision,
@@ -73,6 +75,7 @@ impl RangeRequest {
             sort_order: SortOrder::None,
             keys_only: false,
             count_only: false,
+            with_total_count: true,
             min_mod_revision: Revision::ZERO,
             max_mod_revision: Revision::ZERO,
             min_create_revision: Revision::ZERO,

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use super::error::Error;
 use super::key_value::KeyValue;
 use super::plan::Planner;
-use super::request::{Compare, CompareResult, CompareTarget, KeyRange, RequestOp, ResponseOp, TxnRequest, TxnResponse};
+use super::request::{
+    Compare, CompareResult, CompareTarget, KeyRange, RangeRequest, RangeResponse, RequestOp, ResponseOp, TxnRequest,
+    TxnResponse,
+};
 use super::revision::Revision;
 use super::view::View;
 
@@ -57,12 +60,17 @@ impl Planner<'_> {
         Ok(())
     }
 
+    fn range(&self, range: &RangeRequest) -> Result<RangeResponse, Error> {
+        let collected = self.now().collect(range, &self.before)?;
+        Ok(if self.only_collects { collected.response } else { collected.finish(range) })
+    }
+
     fn execute(&mut self, txn: &TxnRequest, path: &mut impl Iterator<Item = bool>) -> Result<TxnResponse, Error> {
         let (succeeded, ops) = branch(txn, path);
         let mut responses = Vec::with_capacity(ops.len());
         for op in ops {
             responses.push(match op {
-                RequestOp::Range(range) => ResponseOp::Range(self.now().range(range, &self.before)?),
+                RequestOp::Range(range) => ResponseOp::Range(self.range(range)?),
                 RequestOp::Put(put) => ResponseOp::Put(self.put(put)?),
                 RequestOp::DeleteRange(delete) => ResponseOp::DeleteRange(self.delete_range(delete)),
                 RequestOp::Txn(nested) => ResponseOp::Txn(self.execute(nested, path)?),

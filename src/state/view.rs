@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::collected::Collected;
 use super::entry::{Entry, Op};
 use super::error::Error;
 use super::key_value::KeyValue;
 use super::machine::State;
-use super::range::{assemble, bounds, readable};
-use super::request::{Alarm, KeyRange, RangeRequest, RangeResponse};
+use super::range::{bounds, collect, readable};
+use super::request::{Alarm, KeyRange, RangeRequest};
 use super::revision::{LeaseId, Revision, Sequence};
 
 /// What entries that are planned, but not applied, change: for each thing touched what it will be.
@@ -158,11 +159,11 @@ impl<'a> View<'a> {
         self.base.keys_at(range, self.base.revision) - before + after
     }
 
-    /// A range inside a transaction; `before` is the view before the transaction began.
+    /// What of a range inside a transaction needs the view; `before` is the view before the transaction began.
     ///
     /// Errors: as for [`State::range`], and [`Error::Unsettled`] for a revision that is planned and neither applied nor
     /// the last before the transaction.
-    pub(super) fn range(&self, request: &RangeRequest, before: &View) -> Result<RangeResponse, Error> {
+    pub(super) fn collect(&self, request: &RangeRequest, before: &View) -> Result<Collected, Error> {
         if request.revision <= Revision::ZERO {
             return Ok(self.current(request, self.revision()));
         }
@@ -173,11 +174,14 @@ impl<'a> View<'a> {
         if at > self.base.revision {
             return Err(Error::Unsettled);
         }
-        Ok(RangeResponse { revision: self.revision(), ..self.base.range(request)? })
+        let mut collected = self.base.collect(request)?;
+        collected.response.revision = self.revision();
+        Ok(collected)
     }
 
-    fn current(&self, request: &RangeRequest, revision: Revision) -> RangeResponse {
-        assemble(request, revision, self.versions(&request.range), || self.count(&request.range))
+    fn current(&self, request: &RangeRequest, revision: Revision) -> Collected {
+        let response = collect(request, revision, self.versions(&request.range), || self.count(&request.range));
+        Collected { response, at: self.revision() }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `rpc` sees [`Store`], [`WatchStream`] and [`Error`] and nothing else of this module.
 
+mod aside;
 mod claim;
 mod compactor;
 mod durations;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::state::Revision;
+use aside::Aside;
 use engine::{Command, Shared};
 use fence::Fence;
 use open::Backend;
@@ -57,6 +59,7 @@ struct Inner {
     engine: mpsc::UnboundedSender<Command>,
     backend: Box<dyn Backend>,
     status: status::Cache,
+    aside: Aside,
 }
 
 impl Store {

@@ -14,7 +14,7 @@ use super::compactor::Compactor;
 use super::engine::{Engine, EngineOptions, Fatal, Progress, Service, Shared};
 use super::fence::Fence;
 use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId, Traits};
-use super::{Inner, Store, hash, room, status};
+use super::{Aside, Inner, Store, hash, room, status};
 use crate::state::Values;
 
 #[derive(Clone, Debug)]
@@ -132,6 +132,7 @@ impl Store {
             engine: commands,
             backend: Box::new(Handle(log)),
             status: status::Cache::default(),
+            aside: Aside::default(),
         };
         Ok(Running { store: Store { inner: Arc::new(inner) }, ended })
     }

@@ -4,10 +4,10 @@ use std::sync::RwLockReadGuard;
 
 use super::engine::Service;
 use super::{Error, Store};
-use crate::state::{self, KeyValue, RangeRequest, RangeResponse, Revision, SortOrder, SortTarget, State};
+use crate::state::{self, Collected, KeyRange, RangeRequest, RangeResponse, Revision, State};
 
-/// Keys and bytes of a long range read under one lock; in between others may write.
-const PIECE_KEYS: usize = 1000;
+/// Keys and bytes of a long range collected under one lock; in between others may write.
+const PIECE_KEYS: usize = if cfg!(test) { 3 } else { 1000 };
 const PIECE_BYTES: u64 = 4 << 20;
 
 /// How often a range of the current revision begins anew when compaction overtakes it.
@@ -25,16 +25,21 @@ pub enum Consistency {
 impl Store {
     pub async fn range(&self, request: RangeRequest, consistency: Consistency) -> Result<RangeResponse, Error> {
         self.await_consistency(consistency).await?;
-        if !is_long(&request) {
-            return Ok(self.served_state()?.range(&request)?);
-        }
-        for _ in 0..ATTEMPTS {
-            match self.range_in_pieces(&request).await {
-                Err(Error::State(state::Error::Compacted(_))) if request.revision == Revision::ZERO => {}
-                result => return result,
+        let collected = self.collect(&request).await?;
+        let effort = collected.effort(&request);
+        self.inner.aside.run(effort, move || collected.finish(&request)).await
+    }
+
+    async fn collect(&self, request: &RangeRequest) -> Result<Collected, Error> {
+        if is_long(request) {
+            for _ in 0..ATTEMPTS {
+                match self.collect_in_pieces(request).await {
+                    Err(Error::State(state::Error::Compacted(_))) if request.revision == Revision::ZERO => {}
+                    result => return result,
+                }
             }
         }
-        Ok(self.served_state()?.range(&request)?)
+        Ok(self.served_state()?.collect(request)?)
     }
 
     /// The state, unless it is only half read.
@@ -69,47 +74,17 @@ impl Store {
         }
     }
 
-    async fn range_in_pieces(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
-        let mut response = RangeResponse { content: request.content(), ..RangeResponse::default() };
-        let mut revision = request.revision;
-        loop {
-            let more = {
-                let state = self.served_state()?;
-                if response.revision == Revision::ZERO {
-                    response.revision = state.revision();
-                    revision = if revision == Revision::ZERO { state.revision() } else { revision };
-                }
-                add_piece(&state, request, revision, &mut response)?
-            };
-            if !more {
-                response.count = response.kvs.len() as i64;
-                return Ok(response);
-            }
+    async fn collect_in_pieces(&self, request: &RangeRequest) -> Result<Collected, Error> {
+        let mut collected = Collected::default();
+        while self.served_state()?.collect_piece(request, &mut collected, PIECE_KEYS, PIECE_BYTES)? {
             tokio::task::yield_now().await;
         }
+        Ok(collected)
     }
 }
 
-/// Without limit, in key order, with nothing left out: what can be read piece by piece.
+/// Whether more than one piece may have to be collected.
 fn is_long(request: &RangeRequest) -> bool {
-    let bounds =
-        [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
-    request.limit == 0
-        && !request.count_only
-        && !matches!(request.range, state::KeyRange::Single(_))
-        && request.sort_target == SortTarget::Key
-        && request.sort_order != SortOrder::Descend
-        && bounds.iter().all(|bound| *bound == Revision::ZERO)
-}
-
-fn add_piece(
-    state: &State,
-    request: &RangeRequest,
-    revision: Revision,
-    response: &mut RangeResponse,
-) -> Result<bool, Error> {
-    let after = response.kvs.last().map(|kv: &std::sync::Arc<KeyValue>| kv.key.clone());
-    let chunk = state.range_chunk(&request.range, revision, after.as_deref(), PIECE_KEYS, PIECE_BYTES)?;
-    response.kvs.extend(chunk.kvs);
-    Ok(chunk.more)
+    // One more than the limit is collected.
+    !matches!(request.range, KeyRange::Single(_)) && request.wanted() > PIECE_KEYS + 1
 }

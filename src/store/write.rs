@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::engine::Write;
 use super::{Consistency, Error, Store};
 use crate::state::{
-    Alarm, AlarmKind, DeleteRangeRequest, DeleteRangeResponse, Limits, PutRequest, PutResponse, Request, RequestOp,
-    Response, Revision, TxnRequest, TxnResponse, View, plan,
+    self, Alarm, AlarmKind, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, Request, RequestOp,
+    Response, Revision, TxnRequest, TxnResponse,
 };
 
 impl Store {
@@ -28,21 +28,24 @@ impl Store {
 
     /// `consistency` is heeded only where no branch writes.
     pub async fn txn(&self, request: TxnRequest, consistency: Consistency) -> Result<TxnResponse, Error> {
-        let response = if request.only_reads() {
-            self.await_consistency(consistency).await?;
-            if request.nests() {
-                self.check_alarms(0)?;
-            }
-            let state = self.served_state()?;
-            let limits = Limits { max_delete_ops: 0, max_tombstones_bytes: 0 };
-            plan(&View::new(&state, &[]), &Request::Txn(request), limits)?.response
-        } else {
-            self.write(Request::Txn(request)).await?
-        };
-        match response {
+        if request.only_reads() {
+            return self.read_txn(request, consistency).await;
+        }
+        match self.write(Request::Txn(request)).await? {
             Response::Txn(response) => Ok(response),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// All ranges are collected under one lock, as they must be of one revision.
+    async fn read_txn(&self, request: TxnRequest, consistency: Consistency) -> Result<TxnResponse, Error> {
+        self.await_consistency(consistency).await?;
+        if request.nests() {
+            self.check_alarms(0)?;
+        }
+        let collected = state::read(&*self.served_state()?, &request)?;
+        let effort = collected.effort(&request);
+        self.inner.aside.run(effort, move || collected.finish(&request)).await
     }
 
     /// With `physical`, returns only when what was superseded is gone from the log. Returns the store's revision.

@@ -1,6 +1,7 @@
 //! Tests of the state machine: golden cases by name, and random programs against a naive model.
 
 mod apply;
+mod collected;
 mod compaction;
 mod elsewhere;
 mod garbage;

@@ -130,7 +130,7 @@ fn compare() -> impl Strategy<Value = Compare> {
     (key_range(), select(results), target).prop_map(|(range, result, target)| Compare { range, result, target })
 }
 
-fn txn() -> impl Strategy<Value = TxnRequest> {
+pub(super) fn txn() -> impl Strategy<Value = TxnRequest> {
     let op = prop_oneof![
         2 => range_request().prop_map(RequestOp::Range),
         3 => put().prop_map(RequestOp::Put),

@@ -8,5 +8,6 @@ mod random;
 mod reading;
 mod removing;
 mod room;
+mod sorting;
 mod support;
 mod writing;
