@@ -18,7 +18,7 @@ use crate::store::{self, Consistency};
 
 /// Keys in the first message, as etcd has it.
 const FIRST_CHUNK: i64 = 10;
-/// Keys asked of the store at once: few enough that the store's lock is held for about a millisecond.
+/// Keys asked of the store at once, which has them in memory until they are sent.
 const PAGE: i64 = 10_000;
 /// What a key takes in a message besides its key and value, at most.
 const KEY_OVERHEAD: usize = 64;
@@ -101,6 +101,7 @@ impl Reading {
             }
             // What is read from here on is applied already.
             self.consistency = Consistency::Serializable;
+            self.request.with_total_count = false;
         }
         self.more = response.more && !self.request.count_only;
         if let Some(last) = response.kvs.last() {
