@@ -72,16 +72,19 @@ impl Lessor {
     /// A claim was applied: `mine` says whether by this process.
     pub fn claimed(&mut self, mine: bool, now: Instant) {
         self.mine = mine;
-        self.restart_all(now);
+        self.restart_all(now, &[]);
     }
 
-    /// Gives every lease its full TTL: nobody could be kept waiting for what he could not do.
-    pub fn restart_all(&mut self, now: Instant) {
+    /// Gives every lease its full TTL: nobody could be kept waiting for what he could not do. Revocations that are not sent yet are off;
+    /// of those in `sent` it is not decided, so these leases stay expiring.
+    pub fn restart_all(&mut self, now: Instant, sent: &[LeaseId]) {
         self.due.clear();
         for (id, timer) in &mut self.leases {
             timer.deadline = now + seconds(timer.ttl);
-            timer.expiring = false;
-            self.due.insert((timer.deadline, *id));
+            timer.expiring = sent.contains(id);
+            if !timer.expiring {
+                self.due.insert((timer.deadline, *id));
+            }
         }
     }
 
@@ -170,11 +173,11 @@ impl Lessor {
         self.mine && self.leases.get(&id).is_some_and(|timer| timer.expiring)
     }
 
-    /// The revocation could not be written: due again after `wait`.
+    /// The revocation could not be written: due again after `wait`, or when it would be without it.
     pub fn not_revoked(&mut self, id: LeaseId, now: Instant, wait: Duration) {
         if let Some(timer) = self.leases.get_mut(&id).filter(|timer| timer.expiring) {
             timer.expiring = false;
-            timer.deadline = now + wait;
+            timer.deadline = timer.deadline.max(now + wait);
             self.due.insert((timer.deadline, id));
         }
     }
@@ -241,6 +244,20 @@ mod tests {
         assert_eq!(lessor.renew(A, now + seconds(10)), Renewal::Renewed(10));
         lessor.revoked(A);
         assert_eq!(lessor.renew(A, now + seconds(10)), Renewal::Missing);
+    }
+
+    #[test]
+    fn a_revocation_that_is_on_its_way_survives_that_all_leases_get_their_time_again() {
+        let now = Instant::now();
+        let mut lessor = lessor(now);
+        assert_eq!(lessor.take_due(now + seconds(20), 10), [A, B]);
+        lessor.restart_all(now + seconds(20), &[A]);
+        assert_eq!(lessor.renew(A, now + seconds(20)), Renewal::Expiring);
+        assert_eq!(lessor.renew(B, now + seconds(20)), Renewal::Renewed(20));
+        // It was refused.
+        lessor.not_revoked(A, now + seconds(21), seconds(1));
+        assert!(lessor.take_due(now + seconds(29), 10).is_empty());
+        assert_eq!(lessor.take_due(now + seconds(30), 10), [A]);
     }
 
     #[test]

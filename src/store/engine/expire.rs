@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::group::{Origin, PlannedEntry};
 use super::{Engine, TICK, Write};
 use crate::state::{LeaseId, Request};
 use crate::store::error::Error;
@@ -78,11 +79,12 @@ impl<L: Log> Engine<L> {
             return;
         }
         let now = Instant::now();
-        let mut lessor = self.shared.lessor();
         if checked.took > LATE {
             tracing::warn!(took = ?checked.took, "the log stood still: leases get their full time again");
-            lessor.restart_all(now);
+            self.shared.lessor().restart_all(now, &self.revocations_in_flight());
+            self.plan_next_again();
         }
+        let mut lessor = self.shared.lessor();
         let due = lessor.take_due(now, EXPIRE_AT_ONCE);
         drop(lessor);
         for id in due {
@@ -90,6 +92,16 @@ impl<L: Log> Engine<L> {
             self.revoke_expired(id);
         }
         self.plan_backlog();
+    }
+
+    /// Of due leases. What becomes of them is open.
+    fn revocations_in_flight(&self) -> Vec<LeaseId> {
+        let entries = self.inflight.iter().flat_map(|inflight| &inflight.group.entries);
+        let expires = |entry: &PlannedEntry| match &entry.origin {
+            Some(Origin::Write(write, _)) => write.expires,
+            _ => None,
+        };
+        entries.filter_map(expires).collect()
     }
 
     fn revoke_expired(&mut self, id: LeaseId) {

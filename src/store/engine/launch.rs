@@ -31,8 +31,7 @@ impl<L: Log> Engine<L> {
         }
         if !self.next.entries.is_empty() && self.next.on != self.reader.last() {
             // Others have written since.
-            let stale = std::mem::take(&mut self.next);
-            self.plan_again(stale);
+            self.plan_next_again();
         }
         self.gather(writes);
         if self.next.entries.is_empty() {
@@ -195,8 +194,7 @@ impl<L: Log> Engine<L> {
 
     /// Nothing of the group is in the log, nor will be. What was planned on it has to be planned again; and so has what may not be to blame.
     fn refused(&mut self, refusal: Refusal) {
-        let next = std::mem::take(&mut self.next);
-        self.plan_again(next);
+        self.plan_next_again();
         let Some(InFlight { mut group, .. }) = self.inflight.take() else { return };
         match refusal {
             Refusal::NoSpace(why) => {
@@ -222,6 +220,11 @@ impl<L: Log> Engine<L> {
             }
         }
         self.plan_again(group);
+    }
+
+    pub(super) fn plan_next_again(&mut self) {
+        let next = std::mem::take(&mut self.next);
+        self.plan_again(next);
     }
 
     pub(super) fn plan_again(&mut self, group: Group) {

@@ -49,6 +49,8 @@ impl<L: Log> Engine<L> {
         self.shared.end_outage();
         // The outage has put leases off already.
         self.last_tick = Instant::now();
+        // Leases have their full time again: no expiry that was planned before may go as it is.
+        self.plan_next_again();
         self.finish_settled();
         Ok(())
     }

@@ -232,7 +232,7 @@ impl Shared {
             let lasted = since.elapsed();
             tracing::info!(?lasted, "the log is back");
             // No keepalive could be answered meanwhile, nor for some time before it was noticed.
-            self.lessor().restart_all(Instant::now());
+            self.lessor().restart_all(Instant::now(), &[]);
         }
     }
 

@@ -281,6 +281,45 @@ async fn a_log_that_stands_still_expires_nothing() {
     }
 }
 
+/// Its expiry was planned behind what was in flight, and what was in flight turns out to be in the log.
+#[tokio::test(start_paused = true)]
+async fn an_expiry_planned_before_an_outage_is_off_after_it() {
+    let stream = Stream::exclusive();
+    let a = open(&stream, 10).await;
+    a.store.lease_grant(LeaseId(5), 5).await.unwrap();
+    eventually("it is the lessor", || a.store.inner.shared.lessor().is_mine()).await;
+    for_ms(4_500).await;
+    a.log.set_timing(Timing { append: Duration::from_millis(2000), ..Timing::default() });
+    a.log.foretell(Fault::ack_lost().and_disconnect());
+    let put = a.spawn_put("a", "1");
+    eventually("it is expiring", || a.store.inner.shared.lessor().is_expiring(LeaseId(5))).await;
+    eventually("an outage", || a.outages() == 1).await;
+    eventually("it serves again", || a.store.unavailable().is_none()).await;
+    assert_eq!(a.store.lease_keep_alive(LeaseId(5)).await, Ok(Some(5)));
+    assert_eq!(put.await.unwrap(), Ok(2));
+    for_ms(4_000).await;
+    assert_eq!(a.store.leases().await, Ok(vec![LeaseId(5)]));
+}
+
+/// The other way round: what is on its way cannot be taken back, whatever happens meanwhile.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_promised_while_a_revocation_is_on_its_way_through_a_slow_log() {
+    let stream = Stream::new();
+    let a = open(&stream, 10).await;
+    a.store.lease_grant(LeaseId(5), 5).await.unwrap();
+    a.store.lease_grant(LeaseId(6), 6).await.unwrap();
+    eventually("it is the lessor", || a.store.inner.shared.lessor().is_mine()).await;
+    let slow = Timing { append: Duration::from_millis(10_000), ..Timing::default() };
+    a.log.set_timing(slow);
+    eventually("it is expiring", || a.store.inner.shared.lessor().is_expiring(LeaseId(5))).await;
+    a.log.set_timing(Timing { read: Duration::from_millis(1500), ..slow });
+    let remaining = |id| a.store.inner.shared.lessor().remaining(id, tokio::time::Instant::now());
+    eventually("the other one is overdue", || remaining(LeaseId(6)) == Some(0)).await;
+    eventually("the log stood still", || remaining(LeaseId(6)) >= Some(5)).await;
+    assert_eq!(a.store.lease_keep_alive(LeaseId(5)).await, Ok(None));
+    assert_eq!(a.store.leases().await, Ok(vec![LeaseId(6)]));
+}
+
 /// From the moment on that clients are sent away nobody can keep a lease alive here, however long the stopping takes.
 #[tokio::test(start_paused = true)]
 async fn nothing_expires_while_clients_are_sent_away() {
