@@ -228,10 +228,12 @@ impl Shared {
     pub(super) fn end_outage(&self) {
         self.hub.open();
         let before = self.service.send_replace(Service::Up);
-        if let Service::Outage { since, .. } = before {
+        if let Service::Outage { since, .. } = &before {
             let lasted = since.elapsed();
             tracing::info!(?lasted, "the log is back");
-            // No keepalive could be answered meanwhile, nor for some time before it was noticed.
+        }
+        if before != Service::Up {
+            // No keepalive could be answered meanwhile, nor for some time before an outage was noticed.
             self.lessor().restart_all(Instant::now(), &[]);
         }
     }

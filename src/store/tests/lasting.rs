@@ -281,6 +281,27 @@ async fn a_log_that_stands_still_expires_nothing() {
     }
 }
 
+/// The time it took to read the log anew is not held against clients, who could renew nothing meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_lease_has_its_full_time_after_the_log_was_read_anew() {
+    let stream = Stream::exclusive();
+    let a = open(&stream, 10).await;
+    a.store.lease_grant(LeaseId(5), 5).await.unwrap();
+    eventually("it is the lessor", || a.store.inner.shared.lessor().is_mine()).await;
+    for n in 0..20 {
+        a.put("a", &n.to_string()).await.unwrap();
+    }
+    stream.remove(stream.last());
+    a.log.set_timing(Timing { deliver: Duration::from_millis(500), ..Timing::default() });
+    a.log.lose();
+    eventually("it is read anew", || a.store.unavailable().is_some()).await;
+    eventually("it serves again", || a.store.unavailable().is_none()).await;
+    for_ms(4_000).await;
+    assert_eq!(a.store.lease_keep_alive(LeaseId(5)).await, Ok(Some(5)));
+    for_ms(4_000).await;
+    assert_eq!(a.store.leases().await, Ok(vec![LeaseId(5)]));
+}
+
 /// Its expiry was planned behind what was in flight, and what was in flight turns out to be in the log.
 #[tokio::test(start_paused = true)]
 async fn an_expiry_planned_before_an_outage_is_off_after_it() {
