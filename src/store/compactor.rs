@@ -184,10 +184,14 @@ struct Rounds {
     previous: Option<Sequence>,
 }
 
-/// Finds what compaction has made garbage: in pieces, so that nobody waits long for the state.
+/// Finds what compaction has made garbage: in pieces, so that nobody waits long for the state. Until the store stops.
 async fn settle(shared: &Shared) {
-    shared.hashes.taken(shared).await;
-    while shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
+    loop {
+        // Before each piece: another compaction may have been applied since the last one.
+        let stopped = !shared.hashes.taken(shared).await;
+        if stopped || !shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
+            return;
+        }
         tokio::task::yield_now().await;
     }
 }

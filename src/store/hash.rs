@@ -59,14 +59,15 @@ impl Hashes {
         }
     }
 
-    /// Until no compaction that is applied waits to be hashed.
-    pub async fn taken(&self, shared: &Shared) {
+    /// Until no compaction that is applied waits to be hashed. False: the store has stopped, and one may wait for ever.
+    pub async fn taken(&self, shared: &Shared) -> bool {
         let mut added = self.added.subscribe();
-        while oldest(shared).is_some() && !has_stopped(shared) {
-            if added.changed().await.is_err() {
-                return;
+        while oldest(shared).is_some() {
+            if has_stopped(shared) || added.changed().await.is_err() {
+                return false;
             }
         }
+        true
     }
 }
 
