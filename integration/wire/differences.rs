@@ -2,6 +2,7 @@
 
 use jine::pb::etcdserverpb::request_op::Request as Op;
 use jine::pb::etcdserverpb::*;
+use prost::Message;
 use tonic::Code;
 
 use super::client::*;
@@ -88,6 +89,53 @@ async fn nested_transactions_put_a_thousand_keys_at_most() {
     let refused = (Code::InvalidArgument, "etcdserver: too many operations in txn request".to_owned());
     assert_eq!(said(client.kv.txn(nested(1001)).await), refused);
     assert_eq!(client.txn(nested(1000)).await.header.unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_key_has_32_kib_at_most() {
+    let target = Target::jine();
+    let mut client = target.client().await;
+    let longest = vec![b'k'; 32 * 1024];
+    let longer = vec![b'k'; 32 * 1024 + 1];
+    let refused = (Code::InvalidArgument, "etcdserver: request is too large".to_owned());
+    let put = PutRequest { key: longer.clone().into(), ..Default::default() };
+    assert_eq!(said(client.kv.put(put).await), refused);
+    let both = vec![put_op("a", "1"), put_op(longer.clone(), "1")];
+    assert_eq!(said(client.kv.txn(TxnRequest { success: both, ..Default::default() }).await), refused);
+    assert_eq!(client.put(longest.clone(), "1").await, 2);
+    assert_eq!(client.range(one(longest.clone())).await.kvs[0].key, longest);
+    // What cannot be there can be asked for.
+    assert_eq!(client.range(one(longer.clone())).await.count, 0);
+    let delete = client.kv.delete_range(DeleteRangeRequest { key: longer.into(), ..Default::default() }).await;
+    assert_eq!(delete.unwrap().into_inner().deleted, 0);
+}
+
+#[tokio::test]
+async fn transactions_are_nested_49_deep_at_most() {
+    let target = Target::jine();
+    let mut client = target.client().await;
+    let nested = |depth: usize| {
+        let innermost = TxnRequest { success: vec![put_op("k", "v")], ..Default::default() };
+        (0..depth).fold(innermost, |inner, _| TxnRequest { success: vec![txn_op(inner)], ..Default::default() })
+    };
+    // The answer is nested more deeply than a client of our own would read.
+    let mut ask = async |depth| client.raw("/etcdserverpb.KV/Txn", nested(depth).encode_to_vec().into()).await;
+    let (code, text) = said(ask(50).await);
+    assert!(code == Code::Internal && text.contains("recursion limit reached"), "{code:?} {text}");
+    ask(49).await.unwrap();
+    assert_eq!(client.get("k").await.unwrap().mod_revision, 2);
+}
+
+#[tokio::test]
+async fn progress_is_told_to_who_watches_from_the_next_revision_on() {
+    let target = Target::jine();
+    let mut client = target.client().await;
+    client.put("k", "v").await;
+    let mut watch = client.watch().await;
+    watch.create(WatchCreateRequest { start_revision: 3, ..watch_one("k") }).await;
+    watch.request_progress().await;
+    let told = watch.next().await;
+    assert_eq!((told.watch_id, told.events.len(), revision(&told.header)), (-1, 0, 2));
 }
 
 #[tokio::test]

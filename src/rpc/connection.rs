@@ -164,3 +164,28 @@ fn builder(max_streams: u32) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(PING_TIMEOUT);
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// With its settings and no more, an answer to ours neither.
+    const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_no_ping_is_dropped() {
+        let (mut client, server) = tokio::io::duplex(1000);
+        let service = hyper::service::service_fn(|_| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+        let served = tokio::spawn(async move {
+            builder(100).serve_connection(TokioIo::new(server), service).await.map_err(|error| error.to_string())
+        });
+        let begun = Instant::now();
+        client.write_all(HELLO).await.unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 80);
+        assert!(served.await.unwrap().is_err());
+    }
+}
