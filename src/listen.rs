@@ -16,7 +16,8 @@ const BACKLOG: u32 = 4096;
 /// questions without an answer (Linux' default) the connection ends. Pings find that out sooner on HTTP/2, and nothing else does elsewhere.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// A port that is ours but does not answer yet: a client is refused instead of kept waiting.
+/// A port that does not answer yet: a client is refused instead of kept waiting. Until it is opened another program may listen there all
+/// the same, as most set SO_REUSEADDR too.
 pub struct Port {
     socket: TcpSocket,
     address: SocketAddr,
@@ -41,7 +42,7 @@ impl Port {
         self.address
     }
 
-    /// Clients can connect from now on.
+    /// Clients can connect from now on. Fails where another program was quicker.
     pub fn open(self) -> Result<TcpListener, String> {
         self.socket.listen(BACKLOG).map_err(|error| cannot(&self.address, &error))
     }
@@ -111,6 +112,15 @@ mod tests {
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
         let _listener = port.open().unwrap();
         assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_port_away_before_it_is_opened_is_told_of() {
+        let port = Port::take(&at(0)).await.unwrap();
+        // With SO_REUSEADDR, as nearly all do.
+        let _quicker = std::net::TcpListener::bind(port.address()).unwrap();
+        let error = port.open().err().unwrap();
+        assert!(error.contains("in use"), "{error}");
     }
 
     #[tokio::test]
