@@ -1,6 +1,7 @@
 //! etcd's Range, by the cases that clients depend on.
 
 use super::super::*;
+use super::elsewhere::state_without_values;
 use super::{Machine, all, between, keys, put, range, single};
 
 /// a (created 2, modified 5, version 2), b (3), c (4)
@@ -100,4 +101,21 @@ fn a_chunk_sees_its_revision_until_compaction_overtakes_it() {
     assert_eq!(chunk(&machine).unwrap().kvs.len(), 2);
     machine.compact(6);
     assert_eq!(chunk(&machine).unwrap_err(), Error::Compacted(Revision(6)));
+}
+
+#[test]
+fn values_that_begin_alike_are_sorted_by_the_whole() {
+    let elsewhere = Machine { state: state_without_values(), ..Machine::new() };
+    for mut machine in [Machine::new(), elsewhere] {
+        for (key, value) in
+            [("a", "xb"), ("b", "xa"), ("c", "x"), ("d", "w"), ("e", "xab"), ("f", "xa"), ("g", ""), ("h", "xb")]
+        {
+            machine.put(key, value);
+        }
+        let by = |sort_order| {
+            machine.keys(RangeRequest { sort_target: SortTarget::Value, sort_order, ..range(all()) }).concat()
+        };
+        assert_eq!(by(SortOrder::Ascend), "gdcbfeah");
+        assert_eq!(by(SortOrder::Descend), "ahebfcdg");
+    }
 }
