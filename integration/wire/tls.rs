@@ -129,13 +129,13 @@ fn a_client_certificate_that_is_refused_is_told_in_the_log() {
     command.args(["--client-cert-auth", "--trusted-ca-file", &trusted]);
     let mut jine = Jine::start(command);
     let address = format!("https://localhost:{}", jine.address().rsplit_once(':').unwrap().1);
-    let put = |certificate: &str, key: &str| {
+    let put = |certificate: &str, key: &str, limit: &str| {
         let (certificate, key) = (file("cert", certificate), file("key", key));
-        let tls = ["--cacert", &trusted, "--cert", &certificate, "--key", &key, "--command-timeout", "2s"];
+        let tls = ["--cacert", &trusted, "--cert", &certificate, "--key", &key, "--command-timeout", limit];
         etcdctl(&address, &[&tls[..], &["put", "a", "b"]].concat())
     };
     let (certificate, key) = ours.sign("client");
-    assert_eq!(put(&certificate, &key), (true, "OK\n".to_owned()));
+    assert_eq!(put(&certificate, &key, "60s"), (true, "OK\n".to_owned()));
     assert!(!jine.log().contains("rejected"), "{}", jine.log());
     let authority = ours.sign_as("client", IsCa::Ca(BasicConstraints::Unconstrained));
     let version_1 = (VERSION_1.to_owned(), VERSION_1_KEY.to_owned());
@@ -146,7 +146,7 @@ fn a_client_certificate_that_is_refused_is_told_in_the_log() {
     ] {
         // Not each rejection has a line.
         eventually(why, || {
-            assert!(!put(&certificate, &key).0, "{why}");
+            assert!(!put(&certificate, &key, "1s").0, "{why}");
             let log = jine.log();
             let line = log.lines().find(|line| line.contains(why))?;
             for part in ["WARN", "rejected connection on client endpoint", "remote_addr=127.0.0.1:", "\"localhost\""] {
