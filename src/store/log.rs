@@ -217,7 +217,8 @@ pub enum Target {
 /// Why an append was not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The server refused it: nothing of the group is stored, nor ever will be.
+    /// The server refused it: nothing of the group is stored, nor ever will be. (With replicas, as far as the server knew that answered:
+    /// one that is just losing the leadership can be wrong, and its successor store the group.)
     #[error("refused: {0}")]
     Refused(Refusal),
     /// No answer, a lost connection, an answer that makes no sense: it may be stored, now or later.
@@ -227,8 +228,7 @@ pub enum AppendError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another message stands where the group was meant to begin. (With replicas, as far as the server knew that answered:
-    /// one that is just losing the leadership can be wrong, and its successor store the group.)
+    /// Another message stands where the group was meant to begin.
     Sequence,
     /// The stream or the account is full.
     NoSpace(String),

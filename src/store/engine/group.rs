@@ -87,6 +87,11 @@ impl Group {
         self.entries.len() + self.readers.len()
     }
 
+    /// Whether anybody has asked for one of its entries.
+    pub fn has_writes(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.origin, Some(Origin::Write(..))))
+    }
+
     /// Whether it is no batch yet.
     pub fn is_single(&self) -> bool {
         self.messages == 1
@@ -172,6 +177,11 @@ impl Group {
 }
 
 impl InFlight {
+    /// Whether nothing of it is known to be in the log.
+    pub fn is_untouched(&self) -> bool {
+        self.group.entries.iter().all(|entry| entry.origin.is_some())
+    }
+
     /// After a replay by a checkpoint that describes the log up to `base`: what may have been stored there and removed again, because others
     /// have written over it, must not be tried a second time. (What is still there was answered as it was read.)
     pub fn give_up(&mut self, base: Sequence) {

@@ -159,10 +159,7 @@ impl<L: Log> Engine<L> {
             Err(AppendError::Refused(Refusal::Sequence)) => {
                 self.settle(true, Refusal::Sequence.to_string(), writes).await
             }
-            Err(AppendError::Refused(refusal)) => {
-                self.refused(refusal);
-                Ok(())
-            }
+            Err(AppendError::Refused(refusal)) => self.refused_by_one(refusal, writes).await,
             Err(AppendError::Unknown(why)) => self.settle(false, why, writes).await,
         }
     }
@@ -193,7 +190,7 @@ impl<L: Log> Engine<L> {
     }
 
     /// Nothing of the group is in the log, nor will be. What was planned on it has to be planned again; and so has what may not be to blame.
-    fn refused(&mut self, refusal: Refusal) {
+    pub(super) fn refused(&mut self, refusal: Refusal) {
         self.plan_next_again();
         let Some(InFlight { mut group, .. }) = self.inflight.take() else { return };
         match refusal {

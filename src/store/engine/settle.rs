@@ -15,8 +15,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::group::InFlight;
 use super::{Engine, Fatal, Trouble, Write};
 use crate::state::Sequence;
+use crate::store::error::Error;
 use crate::store::log::{AppendError, EntryId, Identity, Log, Outgoing, Record, Refusal, Stamp};
 
 /// Before trying again where the log refused a group and yet holds nothing new.
@@ -51,12 +53,55 @@ impl<L: Log> Engine<L> {
         self.overcome(Trouble::Again(why), writes).await
     }
 
+    /// The log has no room for the group, or cannot take it. With replicas that is acted on only once it is certain that nobody stores it;
+    /// where not even a fence is taken, nobody can tell.
+    pub(super) async fn refused_by_one(
+        &mut self,
+        refusal: Refusal,
+        writes: &mut mpsc::UnboundedReceiver<Write>,
+    ) -> Result<(), Fatal> {
+        let Some(inflight) = &self.inflight else { return Ok(()) };
+        let (last, asked_for) = (inflight.last, inflight.group.has_writes());
+        if asked_for && self.may_still_come() {
+            match self.try_to_close(last).await {
+                Ok(None) => {}
+                Ok(Some(refused_too)) => {
+                    tracing::warn!(%refused_too, "the log refused writes, which may be stored all the same");
+                    self.give_up_refused(&refusal);
+                    return Ok(());
+                }
+                Err(trouble) => return self.overcome(trouble, writes).await,
+            }
+        }
+        if self.inflight.as_ref().is_some_and(InFlight::is_untouched) {
+            self.refused(refusal);
+        } else {
+            self.finish_settled();
+        }
+        Ok(())
+    }
+
+    fn give_up_refused(&mut self, refusal: &Refusal) {
+        let error = match refusal {
+            Refusal::NoSpace(_) => {
+                self.shared.room.raise();
+                Error::NoSpace
+            }
+            Refusal::Sequence | Refusal::Other(_) => Error::NoLeader,
+        };
+        if let Some(inflight) = &mut self.inflight {
+            inflight.give_up(inflight.last);
+            inflight.group.refuse_fences(&error);
+        }
+        self.finish_settled();
+    }
+
     /// With replicas a leader that is none any more may refuse what its successor stores. Then a refusal counts only if another message
     /// stands at the group's first place.
     fn may_still_come(&self) -> bool {
         let Some(inflight) = self.inflight.as_ref().filter(|_| self.log.traits().replicated) else { return false };
-        let untouched = inflight.group.entries.iter().all(|entry| entry.origin.is_some());
-        let another_stands = self.reader.last() >= inflight.first && untouched && !self.reader.undecided();
+        let another_stands =
+            self.reader.last() >= inflight.first && inflight.is_untouched() && !self.reader.undecided();
         !another_stands
     }
 
@@ -82,6 +127,14 @@ impl<L: Log> Engine<L> {
 
     /// Makes sure that something stands at every place up to `last`, or at one that stops the group.
     pub(super) async fn close(&mut self, last: Sequence) -> Result<(), Trouble> {
+        match self.try_to_close(last).await? {
+            None => Ok(()),
+            Some(refusal) => Err(Trouble::Again(refusal.to_string())),
+        }
+    }
+
+    /// The same, or why the log takes nothing there.
+    async fn try_to_close(&mut self, last: Sequence) -> Result<Option<Refusal>, Trouble> {
         while self.reader.last() < last {
             let fence = self.fence_record();
             match self.log.append(vec![fence.clone()]).await {
@@ -92,13 +145,14 @@ impl<L: Log> Engine<L> {
                     self.mark = Some((fence.stamp.meant_for, Identity::Ours(fence.stamp.id, 1)));
                     let decided = self.reader.receive_own(fence)?;
                     self.apply(decided);
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(AppendError::Refused(Refusal::Sequence)) => self.read_what_refused().await?,
-                Err(error) => return Err(Trouble::Again(error.to_string())),
+                Err(AppendError::Refused(refusal)) => return Ok(Some(refusal)),
+                Err(AppendError::Unknown(why)) => return Err(Trouble::Again(why)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn fence_record(&mut self) -> Outgoing {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::fake::Stream;
+use super::fake::{Ack, Fault, Stored, Stream};
 use super::support::*;
 use crate::state::{Alarm, AlarmKind};
 use crate::store::Error;
-use crate::store::log::{Outgoing, Record, Refusal};
+use crate::store::log::{AppendError, Outgoing, Record, Refusal};
 
 fn no_space(session: u64) -> Alarm {
     Alarm { member: session, kind: AlarmKind::NoSpace }
@@ -47,6 +47,38 @@ async fn reads_of_a_full_replicated_log_are_refused_at_once() {
     assert_eq!(a.log.appended().len(), before + 1);
     stream.set_full(false);
     assert_eq!(a.get("a").await, Ok(Some("1".into())));
+}
+
+/// A leader that meets a limit refuses and steps down; its successor may have got the same message, and have room.
+#[tokio::test(start_paused = true)]
+async fn what_one_leader_refuses_and_another_stores_is_executed_once_and_told_so() {
+    for refusal in [Refusal::NoSpace("insufficient resources".into()), Refusal::Other("no".into())] {
+        let refused = |stored| {
+            let ack = Ack::Says(Err(AppendError::Refused(refusal.clone())));
+            Fault { stored, ack, ..Fault::NONE }
+        };
+        let stream = Stream::replicated();
+        let a = open(&stream, 10).await;
+        a.log.foretell(refused(Stored::All));
+        assert_eq!(a.put("stored", "1").await, Ok(2));
+        assert_eq!(a.all().await, open(&stream, 11).await.all().await);
+        // It comes too late: its place is taken.
+        let stream = Stream::replicated();
+        let a = open(&stream, 10).await;
+        a.log.foretell(refused(Stored::Late));
+        assert!(matches!(a.put("late", "1").await, Err(Error::NoSpace | Error::NoLeader)));
+        assert_eq!(stream.release_late(true), 0);
+        assert_eq!((a.get("late").await, a.revision()), (Ok(None), 1));
+        // The place cannot be taken, so nobody knows.
+        let stream = Stream::replicated();
+        let a = open(&stream, 10).await;
+        a.log.foretell(refused(Stored::Late));
+        a.log.foretell(refused(Stored::Nothing));
+        assert_eq!(a.put("unknown", "1").await, Err(Error::TimedOut));
+        assert_eq!(stream.release_late(true), 1);
+        assert_eq!(a.get("unknown").await, Ok(Some("1".into())));
+        assert_eq!(a.all().await, open(&stream, 11).await.all().await);
+    }
 }
 
 /// What takes away goes on where the log still takes it, also if it travelled with what does not fit.
