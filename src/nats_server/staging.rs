@@ -121,10 +121,23 @@ impl Area {
 
     fn make_in(root: &Path) -> io::Result<Self> {
         let path = root.join(format!("{PREFIX}{:016x}", rand::random::<u64>()));
-        DirBuilder::new().mode(0o700).create(&path)?;
-        let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(LOCK))?;
+        // Under a name that nobody takes for an area until it is locked.
+        let new = path.with_extension("new");
+        DirBuilder::new().mode(0o700).create(&new)?;
+        let lock = Self::lock(&new).and_then(|lock| fs::rename(&new, &path).map(|()| lock));
+        match lock {
+            Ok(lock) => Ok(Area { path, _lock: lock }),
+            Err(error) => {
+                let _ = fs::remove_dir_all(&new);
+                Err(error)
+            }
+        }
+    }
+
+    fn lock(area: &Path) -> io::Result<File> {
+        let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(area.join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Area { path, _lock: lock })
+        Ok(lock)
     }
 
     fn empty(&self) -> io::Result<()> {
@@ -172,7 +185,7 @@ fn remove_abandoned(root: &Path) {
 }
 
 fn is_abandoned(area: &Path) -> bool {
-    // One without a lock is just being made.
+    // One without a lock is just being removed.
     let Ok(lock) = File::open(area.join(LOCK)) else { return false };
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
@@ -213,6 +226,25 @@ mod tests {
         fs::create_dir_all(&batch).unwrap();
         assert!(replace(&stream.join("batches"), &root).is_err());
         assert!(batch.is_dir());
+    }
+
+    /// Another jine that starts at the same time looks for abandoned ones all along.
+    #[test]
+    fn an_area_that_is_just_being_made_is_not_taken_for_abandoned() {
+        let (_dir, _, root) = setup();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    remove_abandoned(&root);
+                }
+            });
+            let lost = (0..2000).filter(|_| !Area::make_in(&root).is_ok_and(|area| area.path.join(LOCK).exists()));
+            let lost = lost.count();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(lost, 0);
+        });
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
     }
 
     #[test]
