@@ -13,8 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const ROOM: usize = 16 * 1024;
 /// Bytes that are worth a system call of their own: they are not copied, and nobody waits for more.
 const LARGE: usize = ROOM / 2;
-/// Writes without a wait after one that brought nothing: who has one call at a time shall not wait for others.
-const PAUSE: u8 = 7;
+/// Writes without a wait after several that brought nothing, one after the other: who has one call at a time shall not wait for others.
+/// After the first it is one, after the next three, and so on up to this.
+const LONGEST_PAUSE: u8 = 15;
 
 /// A connection that keeps what is written to it, flushed or not, until the turn of the task that drives it ends
 /// ([`Gathered::drive`]), and lets the other tasks go first once before it writes that. HTTP/2 hands over every answer as it comes,
@@ -33,6 +34,8 @@ struct Kept<S> {
     state: State,
     /// Writes for which not to wait.
     pause: u8,
+    /// How many they were after the last vain wait; 0: it was not vain.
+    last_pause: u8,
     /// Of a write that nobody waited for; told when the connection is used next.
     failed: Option<io::Error>,
 }
@@ -55,6 +58,7 @@ impl<S> Gathered<S> {
             busy: false,
             state: State::Empty,
             pause: 0,
+            last_pause: 0,
             failed: None,
         })))
     }
@@ -98,7 +102,11 @@ impl<S: AsyncWrite + Unpin> Kept<S> {
     fn wait(&mut self, busy: bool, cx: &mut Context<'_>) -> Poll<()> {
         match self.state {
             State::Writing => {}
-            State::Waiting(before) => self.pause = if self.bytes.len() > before { 0 } else { PAUSE },
+            State::Waiting(before) => {
+                let vain = self.bytes.len() == before;
+                self.last_pause = if vain { (self.last_pause * 2 + 1).min(LONGEST_PAUSE) } else { 0 };
+                self.pause = self.last_pause;
+            }
             State::Empty if busy || self.bytes.len() >= LARGE => {}
             State::Empty if self.pause > 0 => self.pause -= 1,
             State::Empty => {
@@ -271,12 +279,16 @@ mod tests {
         let _ = turn(&connection, &[10]);
         let _ = turn(&connection, &[]);
         assert_eq!(written(&connection), [10], "nobody else had anything");
-        for _ in 0..PAUSE {
+        for pause in [1, 3, 7, 15, 15] {
+            for _ in 0..pause {
+                let _ = turn(&connection, &[10]);
+                assert_eq!(written(&connection), [10], "nobody waits in vain each time");
+            }
             let _ = turn(&connection, &[10]);
-            assert_eq!(written(&connection), [10], "nobody waits in vain each time");
+            assert!(written(&connection).is_empty());
+            let _ = turn(&connection, &[]);
+            assert_eq!(written(&connection), [10]);
         }
-        let _ = turn(&connection, &[10]);
-        assert!(written(&connection).is_empty());
     }
 
     #[test]
