@@ -60,7 +60,7 @@ async fn a_server_whose_port_is_taken_meanwhile_gets_another() {
     up.wait_for(Option::is_some).await.unwrap();
     assert_ne!(url(&server), before);
     assert_eq!(Bucket::open(&server, "jine").await.get("a").await, "1");
-    // The read-only access for people goes along.
+    // The access for people goes along.
     let context = std::fs::read_to_string(data.path().join("reader/nats/context/jine.json")).unwrap();
     assert!(context.contains(&url(&server)), "{context}");
     server.stop().await;

@@ -6,7 +6,7 @@
 //!   nats/nats-server.conf     written at every start
 //!   nats/ports/               where nats-server says that it listens
 //!   nats/jetstream/           the data
-//!   reader/                   a configuration directory for the nats command line, read-only access
+//!   reader/                   a configuration directory for the nats command line, to look at the data
 //! ```
 //!
 //! The port and the keys are chosen when jine starts and stay the same until it ends, however often the server is

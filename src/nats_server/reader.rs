@@ -18,7 +18,7 @@ pub(super) fn leave_context(dir: &Path, url: &str, keys: &Keys) -> Result<(), Er
     }
     let seed = dir.join("reader.nk");
     write_private(&seed, &keys.reader_seed)?;
-    let context = json!({ "description": "read-only access to jine's data", "url": url, "nkey": seed });
+    let context = json!({ "description": "to look at jine's data", "url": url, "nkey": seed });
     write_private(&contexts.join(format!("{CONTEXT}.json")), &format!("{context:#}\n"))?;
     write_private(&dir.join("nats/context.txt"), CONTEXT)
 }

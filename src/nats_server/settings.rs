@@ -7,7 +7,9 @@ use super::directory::{Directory, make_private, write_private};
 use super::keys::Keys;
 use super::{Error, about_file, reader};
 
-/// What the read-only user may ask of JetStream: enough for `nats kv ls/get/watch/history` and `nats str report`.
+/// What the user for looking may ask of JetStream: enough for `nats kv ls/get/watch/history` and `nats str report`. It keeps from mistakes
+/// and not from malice: a consumer's `deliver_subject` may be one of the API, and nats-server then sends the request itself (2.15.1 does
+/// so with a recovered consumer's heartbeats).
 const READER_MAY_PUBLISH: &[&str] = &[
     "$JS.API.INFO",
     "$JS.API.STREAM.INFO.>",
