@@ -1,8 +1,8 @@
 //! How many messages of events a stream sends when there are very many.
 //!
 //! A message costs a client several times what an event in it does. While the queue holds a stream's events back for a moment, those of each
-//! watcher become one message. So a stream that is busy sends so many messages a second, and all events: with a hundred watchers of one key a
-//! client takes several times as many events as it could one by one, some milliseconds later. Streams with less to say never wait.
+//! watcher become one message. So a stream that is busy sends so many messages a second, and all events: a client with hundreds of
+//! watchers of one key takes up to twice as many, some milliseconds later (docs/performance.md). Streams with less to say never wait.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 /// In the long run a message goes this often: 5000 a second.
 const EACH: Duration = Duration::from_micros(200);
 
-/// So many may go at once after a pause.
-const BURST: u32 = 64;
+/// So many may go at once after a pause: one for each watcher of most streams.
+const BURST: u32 = 128;
 
 /// Nothing waits for longer.
 const LONGEST: Duration = Duration::from_millis(20);
