@@ -122,11 +122,14 @@ impl State {
 
     /// What stood there at the revision before, for a key that was not created now. That is `prev`, unless the transaction
     /// changes the key more than once.
+    ///
+    /// A key that was created now, and yet stands there from before, was deleted by a message that compaction has removed. What stands there
+    /// is told of all the same: compaction has to free it again, and no client asks about revisions that it covers.
     fn before_revision(&self, kv: &KeyValue, prev: Option<Arc<KeyValue>>) -> Option<Arc<KeyValue>> {
         match prev {
-            _ if kv.create_revision == kv.mod_revision => None,
             Some(prev) if prev.mod_revision == kv.mod_revision => {
-                self.index.get(&kv.key)?.at(Revision(kv.mod_revision.0 - 1)).cloned()
+                let before = Revision(kv.mod_revision.0 - 1);
+                self.index.get(&kv.key)?.at(before).filter(|_| kv.create_revision != kv.mod_revision).cloned()
             }
             prev => prev,
         }

@@ -270,6 +270,32 @@ fn outcome(state: &State, revision: Revision) -> BTreeMap<bytes::Bytes, KeyValue
     events.map(|event| (event.kv.key.clone(), KeyValue::clone(&event.kv))).collect()
 }
 
+/// A power cut undid the removal of a version, and not that of the delete after it, which went with it because the key was created again.
+#[test]
+fn what_comes_back_without_its_delete_is_freed_again() {
+    let put = |revision: i64, at: u64| {
+        let (create_revision, key) = (Revision(revision), bytes::Bytes::from("aa"));
+        let op = Op::Put { key, value: bytes::Bytes::new(), lease: LeaseId::NONE, create_revision, version: 1, sub: 0 };
+        (Entry { revision: Revision(revision), ops: vec![op] }, [Sequence(at)])
+    };
+    for late in [false, true] {
+        let mut state = State::new(Revision::FIRST, Revision::ZERO);
+        let raise = |state: &mut State| state.raise(Sequence(9), Revision(5), Revision(5));
+        if !late {
+            raise(&mut state);
+        }
+        for (entry, at) in [put(2, 1), put(5, 4)] {
+            state.apply(&entry, &at);
+        }
+        raise(&mut state);
+        while state.settle(1) {}
+        assert_eq!((state.held(), state.live_bytes()), (1, 2), "late: {late}");
+        let garbage = state.garbage(Sequence(9), None, usize::MAX);
+        let targets: Vec<_> = garbage.iter().map(|garbage| (garbage.target.clone(), garbage.below)).collect();
+        assert_eq!(targets, [(GarbageTarget::Key("aa".into()), Sequence(4))], "late: {late}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
