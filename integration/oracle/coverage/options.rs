@@ -84,6 +84,8 @@ pub(super) fn range(request: &RangeRequest, now: &Now) -> Options {
 
 fn revision(revision: i64, now: &Now) -> &'static str {
     match now.meaning.revision(revision) {
+        // Of a store that never was compacted: the current one, to etcd.
+        -1 if now.compacted == -1 => "revision 0",
         ..=-1 => "revision < 0",
         0 => "revision 0",
         revision if revision > now.revision => "future revision",
