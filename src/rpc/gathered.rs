@@ -6,8 +6,10 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
 
 /// Bytes that are kept for a write together with others; as many as h2 keeps of its own.
 const ROOM: usize = 16 * 1024;
@@ -16,6 +18,13 @@ const LARGE: usize = ROOM / 2;
 /// Writes without a wait after several that brought nothing, one after the other: who has one call at a time shall not wait for others.
 /// After the first it is one, after the next three, and so on up to this.
 const LONGEST_PAUSE: u8 = 15;
+
+/// How an answer to a HTTP/2 PING begins, of so many bytes.
+const PING_ANSWER: [u8; 5] = [0, 0, 8, 6, 1];
+const PING_ANSWER_BYTES: usize = 17;
+/// How long one waits for something to go with. grpc-go sends a PING with nearly every call, to measure the bandwidth, and the call's own answer
+/// is about to follow.
+const PING_PATIENCE: Duration = Duration::from_millis(1);
 
 /// A connection that keeps what is written to it, flushed or not, until the turn of the task that drives it ends
 /// ([`Gathered::drive`]), and lets the other tasks go first once before it writes that. HTTP/2 hands over every answer as it comes,
@@ -36,6 +45,8 @@ struct Kept<S> {
     pause: u8,
     /// How many they were after the last vain wait; 0: it was not vain.
     last_pause: u8,
+    /// When answers to PINGs have waited long enough.
+    patience: Option<Pin<Box<Sleep>>>,
     /// Of a write that nobody waited for; told when the connection is used next.
     failed: Option<io::Error>,
 }
@@ -43,6 +54,8 @@ struct Kept<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Empty,
+    /// Only with answers to PINGs.
+    Patient,
     /// With so many bytes to write when the others' turn began.
     Waiting(usize),
     Writing,
@@ -59,6 +72,7 @@ impl<S> Gathered<S> {
             state: State::Empty,
             pause: 0,
             last_pause: 0,
+            patience: None,
             failed: None,
         })))
     }
@@ -100,6 +114,10 @@ impl<S: AsyncWrite + Unpin> Kept<S> {
 
     /// Ready once the others had their turn. `busy`: something was written in this one.
     fn wait(&mut self, busy: bool, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.state, State::Empty | State::Patient) && !busy && self.answers_pings_only() {
+            ready!(self.lose_patience(cx));
+            self.state = State::Writing;
+        }
         match self.state {
             State::Writing => {}
             State::Waiting(before) => {
@@ -107,9 +125,9 @@ impl<S: AsyncWrite + Unpin> Kept<S> {
                 self.last_pause = if vain { (self.last_pause * 2 + 1).min(LONGEST_PAUSE) } else { 0 };
                 self.pause = self.last_pause;
             }
-            State::Empty if busy || self.bytes.len() >= LARGE => {}
-            State::Empty if self.pause > 0 => self.pause -= 1,
-            State::Empty => {
+            State::Empty | State::Patient if busy || self.bytes.len() >= LARGE => {}
+            State::Empty | State::Patient if self.pause > 0 => self.pause -= 1,
+            State::Empty | State::Patient => {
                 self.state = State::Waiting(self.bytes.len());
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -117,6 +135,25 @@ impl<S: AsyncWrite + Unpin> Kept<S> {
         }
         self.state = State::Writing;
         Poll::Ready(())
+    }
+
+    fn answers_pings_only(&self) -> bool {
+        self.written == 0
+            && !self.bytes.is_empty()
+            && self
+                .bytes
+                .chunks(PING_ANSWER_BYTES)
+                .all(|frame| frame.len() == PING_ANSWER_BYTES && frame.starts_with(&PING_ANSWER))
+    }
+
+    /// Ready when what is kept has waited long enough for something that it could go with.
+    fn lose_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PING_PATIENCE)));
+        if self.state == State::Empty {
+            patience.as_mut().reset(Instant::now() + PING_PATIENCE);
+            self.state = State::Patient;
+        }
+        patience.as_mut().poll(cx)
     }
 
     /// Writes all that is kept.
@@ -239,12 +276,17 @@ mod tests {
 
     /// A turn in which so much is written, piece by piece. Returns how the last piece was taken.
     fn turn(connection: &Gathered<Wire>, pieces: &[usize]) -> Poll<io::Result<usize>> {
+        let pieces: Vec<_> = pieces.iter().map(|&piece| vec![b'x'; piece]).collect();
+        turn_of(connection, &pieces)
+    }
+
+    fn turn_of(connection: &Gathered<Wire>, pieces: &[Vec<u8>]) -> Poll<io::Result<usize>> {
         let mut cx = Context::from_waker(Waker::noop());
         let mut handle = connection.handle();
         let mut last = Poll::Pending;
         let mut one = Box::pin(poll_fn(|cx| {
             for piece in pieces {
-                last = Pin::new(&mut handle).poll_write(cx, &vec![b'x'; *piece]);
+                last = Pin::new(&mut handle).poll_write(cx, piece);
                 assert!(Pin::new(&mut handle).poll_flush(cx).is_ready());
             }
             Poll::<()>::Pending
@@ -288,6 +330,37 @@ mod tests {
             assert!(written(&connection).is_empty());
             let _ = turn(&connection, &[]);
             assert_eq!(written(&connection), [10]);
+        }
+    }
+
+    fn ping_answer() -> Vec<u8> {
+        [&PING_ANSWER[..], &[0; 12]].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_a_ping_goes_with_the_next_answer() {
+        let connection = gathered(usize::MAX);
+        connection.lock().pause = LONGEST_PAUSE;
+        let _ = turn_of(&connection, &[ping_answer()]);
+        let _ = turn(&connection, &[]);
+        assert!(written(&connection).is_empty());
+        let _ = turn(&connection, &[100]);
+        assert_eq!(written(&connection), [PING_ANSWER_BYTES + 100]);
+        let _ = turn(&connection, &[PING_ANSWER_BYTES]);
+        assert_eq!(written(&connection), [PING_ANSWER_BYTES], "another frame of that size");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_a_ping_does_not_wait_for_ever() {
+        let connection = gathered(usize::MAX);
+        for answers in [1, 2] {
+            let _ = turn_of(&connection, &vec![ping_answer(); answers]);
+            tokio::time::advance(PING_PATIENCE / 2).await;
+            let _ = turn(&connection, &[]);
+            assert!(written(&connection).is_empty());
+            tokio::time::advance(PING_PATIENCE).await;
+            let _ = turn(&connection, &[]);
+            assert_eq!(written(&connection), [PING_ANSWER_BYTES * answers]);
         }
     }
 
