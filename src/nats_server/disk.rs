@@ -1,6 +1,7 @@
-//! How much the server may store: what it has and what is free, less a reserve.
+//! The disk that the server stores on: how much it may take, which is what it has and what is free, less a reserve; and syncing what is there.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 /// Kept free by the server for its own bookkeeping. (jine stops earlier, so that there is room for what makes room.)
@@ -36,4 +37,23 @@ fn used(dir: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(of).sum()
+}
+
+/// Returns when everything under this directory is on the disk: what was written and not synced by a server that was killed is still read by
+/// the next one, and without this only until the power fails. What is removed meanwhile is left out.
+pub(super) fn sync(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let synced = match (kind.is_dir(), kind.is_file()) {
+            (true, _) => sync(&entry.path()),
+            (_, true) => File::open(entry.path()).and_then(|file| file.sync_all()),
+            _ => Ok(()),
+        };
+        match synced {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    File::open(dir)?.sync_all()
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, interval, sleep};
 
 use super::child::Run;
@@ -77,6 +78,8 @@ impl Supervisor {
         self.settings.write(self.limit)?;
         let mut run = Run::spawn(&self.spawner, &self.program, &self.settings, &mut self.directory).await?;
         run.ready(&self.settings.ports()).await?;
+        // What is read from now on is answered as if it had been acknowledged.
+        sync(self.directory.nats()).await?;
         self.staging.lay();
         self.stuck.store(false, Ordering::Relaxed);
         self.up.send_replace(Some(self.url()));
@@ -188,6 +191,12 @@ impl Supervisor {
             }
         }
     }
+}
+
+async fn sync(dir: PathBuf) -> Result<(), Error> {
+    let stored = dir.clone();
+    let synced = spawn_blocking(move || disk::sync(&stored)).await.unwrap_or_else(|panicked| Err(panicked.into()));
+    synced.map_err(about_file("synced", &dir))
 }
 
 /// Waits for the order to stop; staging is done by every start anyway.
