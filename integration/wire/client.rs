@@ -168,7 +168,7 @@ impl Watch {
 }
 
 /// Only there for a test that has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `kind key@mod_revision`, the shape of an event.
 pub(super) fn shape(event: &jine::pb::mvccpb::Event) -> String {

@@ -17,6 +17,7 @@ behaviours! {
     a_request_that_asks_for_nothing_is_passed_over
     large_revisions_are_fragmented_if_asked_for
     a_slow_client_loses_nothing
+    a_busy_stream_hears_its_client
     a_stream_outlives_the_requests
 }
 
@@ -156,6 +157,37 @@ async fn a_slow_client_loses_nothing(target: &Target) {
             seen += 1;
         }
     }
+}
+
+/// As long as there are more events than the client takes, there is always one to send.
+async fn a_busy_stream_hears_its_client(target: &Target) {
+    let mut watch = target.client().await.watch().await;
+    for _ in 0..200 {
+        watch.create(watch_one("k")).await;
+    }
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let mut client = target.client().await;
+        writers.spawn(async move {
+            loop {
+                client.put("k", "v").await;
+            }
+        });
+    }
+    for _ in 0..2000 {
+        assert_eq!(watch.next().await.canceled, false);
+    }
+    watch.cancel(7).await;
+    let canceled = async {
+        loop {
+            let response = watch.next().await;
+            if response.canceled {
+                return response;
+            }
+        }
+    };
+    let canceled = tokio::time::timeout(PATIENCE, canceled).await.expect("the watcher is canceled while events go on");
+    assert_eq!((canceled.watch_id, canceled.created), (7, false));
 }
 
 async fn creates_are_answered_in_their_order(target: &Target) {

@@ -4,9 +4,9 @@
 //! message, so a client that does not read is not read from either, and holds no more than the store lets it fall behind.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::stream::unfold;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::pb::etcdserverpb::watch_create_request::FilterType;
 use crate::pb::etcdserverpb::watch_request::RequestUnion;
 use crate::pb::etcdserverpb::watch_server::Watch;
 use crate::pb::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
-use crate::state::{KeyRange, Revision};
+use crate::state::{Event, KeyRange, Revision};
 use crate::store::{self, WatchOutput, WatchStream};
 
 /// Revisions that are queued for one watcher go into one message up to this size, in bytes. etcd merges a thousand revisions
@@ -46,7 +46,6 @@ impl Watch for WatchService {
             speaker: Speaker::new(self.call.header, self.fragment_above),
             creating: VecDeque::new(),
             ready: VecDeque::new(),
-            stashed: None,
             pace: Pace::new(),
             watching: self.metrics.watching(),
             stop: self.stop.clone(),
@@ -71,8 +70,6 @@ struct Session {
     creating: VecDeque<Result<Wish, Refusal>>,
     /// Messages to send before anything else.
     ready: VecDeque<WatchResponse>,
-    /// An output that did not fit the message before it.
-    stashed: Option<WatchOutput>,
     pace: Pace,
     watching: Watching,
     stop: CancellationToken,
@@ -87,10 +84,7 @@ impl Session {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(message);
             }
-            if let Some(output) = self.stashed.take() {
-                self.output(output);
-                continue;
-            }
+            // Each time: a stream that has always something to say hears its client all the same.
             let pause = self.pace.until();
             tokio::select! {
                 () = self.stop.cancelled() => return Err(store::Error::Stopped.into()),
@@ -142,8 +136,8 @@ impl Session {
                 return self.tell_refusals();
             }
             WatchOutput::Events { id, current, events, .. } => {
-                self.pace.sent();
-                self.merge_queued(id, current, events)
+                self.pace.sent(self.speaker.watchers());
+                self.with_more(id, current, events)
             }
             WatchOutput::Canceled { id, revision } => Later::Canceled { id, revision },
             WatchOutput::Compacted { id, compact_revision, revision } => {
@@ -154,24 +148,22 @@ impl Session {
         self.ready.extend(self.speaker.say(later));
     }
 
-    /// Adds what is queued for the same watcher, without waiting.
-    fn merge_queued(
-        &mut self,
-        id: i64,
-        revision: Revision,
-        events: std::sync::Arc<[std::sync::Arc<crate::state::Event>]>,
-    ) -> Later {
+    /// With what comes next, if it is for the same watcher, in one message.
+    fn with_more(&self, id: i64, mut revision: Revision, events: Arc<[Arc<Event>]>) -> Later {
         let mut room = MERGE_BYTES.saturating_sub(watch_response::size(&events));
-        let mut merged = Later::Events { id, revision, events: vec![events] };
-        while room > 0
-            && let Some(Some(next)) = self.watches.next().now_or_never()
-        {
-            self.stashed = merged.merge(next, &mut room);
-            if self.stashed.is_some() {
-                break;
+        let mut fits = |more: &[Arc<Event>]| match room.checked_sub(watch_response::size(more)) {
+            Some(left) => {
+                room = left;
+                true
             }
+            None => false,
+        };
+        let mut events = vec![events];
+        while let Some((current, more)) = self.watches.more_of(id, &mut fits) {
+            revision = current;
+            events.push(more);
         }
-        merged
+        Later::Events { id, revision, events }
     }
 }
 

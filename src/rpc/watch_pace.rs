@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// In the long run a message goes this often: 5000 a second.
+/// In the long run a message goes this often, 5000 a second …
 const EACH: Duration = Duration::from_micros(200);
 
-/// So many may go at once after a pause: one for each watcher of most streams.
-const BURST: u32 = 128;
+/// … or more often, so that each watcher of the stream has its turn in this time.
+const TURN: Duration = Duration::from_millis(20);
 
-/// Nothing waits for longer.
-const LONGEST: Duration = Duration::from_millis(20);
+/// What a pause makes up for: some hundred messages may go at once then.
+const CREDIT: Duration = Duration::from_millis(25);
 
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -28,15 +28,15 @@ impl Pace {
         Pace { even: Instant::now() }
     }
 
-    /// A message of events goes.
-    pub(super) fn sent(&mut self) {
-        let now = Instant::now();
-        self.even = (self.even.max(now) + EACH).min(now + EACH * BURST + LONGEST);
+    /// A message of events goes, on a stream with so many watchers.
+    pub(super) fn sent(&mut self, watchers: usize) {
+        let turn = TURN / u32::try_from(watchers.max(1)).unwrap_or(u32::MAX);
+        self.even = self.even.max(Instant::now()) + EACH.min(turn);
     }
 
     /// Until when the next has to wait; None: it goes.
     pub(super) fn until(&self) -> Option<Instant> {
-        let next = self.even.checked_sub(EACH * BURST)?;
+        let next = self.even.checked_sub(CREDIT)?;
         (next > Instant::now()).then_some(next)
     }
 }
@@ -51,31 +51,35 @@ mod tests {
     async fn a_few_messages_never_wait() {
         let mut pace = Pace::new();
         for _ in 0..1000 {
-            for _ in 0..BURST {
+            for _ in 0..100 {
                 assert_eq!(pace.until(), None);
-                pace.sent();
+                pace.sent(100);
             }
-            advance(EACH * BURST).await;
+            advance(EACH * 100).await;
         }
+    }
+
+    /// How long so many messages take.
+    async fn time_of(messages: u32, watchers: usize) -> Duration {
+        let (mut pace, began) = (Pace::new(), Instant::now());
+        for _ in 0..messages {
+            if let Some(until) = pace.until() {
+                sleep_until(until).await;
+            }
+            pace.sent(watchers);
+        }
+        began.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_go_evenly() {
-        let (mut pace, began) = (Pace::new(), Instant::now());
-        for _ in 0..10_000 {
-            if let Some(until) = pace.until() {
-                sleep_until(until).await;
-            }
-            pace.sent();
-        }
-        let (took, even) = (began.elapsed(), EACH * (10_000 - BURST));
-        assert!((even - LONGEST..even + LONGEST).contains(&took), "{took:?}");
+        let (took, even) = (time_of(10_000, 100).await, EACH * 10_000);
+        assert!((even - 2 * CREDIT..=even).contains(&took), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_waits_for_long() {
-        let mut pace = Pace::new();
-        (0..100_000).for_each(|_| pace.sent());
-        assert_eq!(pace.until(), Some(Instant::now() + LONGEST));
+    async fn nobody_waits_long_for_its_turn() {
+        let (took, turns) = (time_of(100_000, 1000).await, 100);
+        assert!(took <= TURN * turns, "{took:?}");
     }
 }

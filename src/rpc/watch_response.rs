@@ -10,7 +10,6 @@ use super::error::{COMPACTED, WATCH_ID_TAKEN, WATCH_RANGE_EMPTY};
 use super::header::Header;
 use crate::pb::etcdserverpb::WatchResponse;
 use crate::state::{Event, Revision};
-use crate::store::WatchOutput;
 
 /// The id in an answer that is about no watcher, or about all of the stream.
 pub(super) const NO_WATCH: i64 = -1;
@@ -117,25 +116,6 @@ pub(super) enum Later {
     },
 }
 
-impl Later {
-    /// Takes in the next output if it is about the same watcher's events and the message stays of a sensible size;
-    /// gives it back otherwise.
-    pub(super) fn merge(&mut self, next: WatchOutput, bytes_left: &mut usize) -> Option<WatchOutput> {
-        match (self, next) {
-            (
-                Later::Events { id, revision, events },
-                WatchOutput::Events { id: its, current: newer, events: more, .. },
-            ) if *id == its && size(&more) <= *bytes_left => {
-                *bytes_left -= size(&more);
-                *revision = newer;
-                events.push(more);
-                None
-            }
-            (_, next) => Some(next),
-        }
-    }
-}
-
 /// About what events take in a message.
 pub(super) fn size(events: &[Arc<Event>]) -> usize {
     const OVERHEAD: usize = 64;
@@ -217,33 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn several_revisions_of_one_watcher_become_one_message() {
-        let mut first = events(&[1]);
-        let next = WatchOutput::Events {
-            id: 0,
-            revision: Revision(3),
-            current: Revision(3),
-            events: vec![put("x", 1)].into(),
-        };
-        let mut room = 1000;
-        assert!(first.merge(next, &mut room).is_none());
-        let other = WatchOutput::Events {
-            id: 1,
-            revision: Revision(3),
-            current: Revision(3),
-            events: vec![put("x", 1)].into(),
-        };
-        assert!(first.merge(other, &mut room).is_some());
-        let large = WatchOutput::Events {
-            id: 0,
-            revision: Revision(4),
-            current: Revision(4),
-            events: vec![put("y", 2000)].into(),
-        };
-        assert!(first.merge(large, &mut room).is_some());
-
-        let said = speaker(Wish::default()).say(first);
-        assert_eq!(said[0].events.len(), 2);
+    fn several_revisions_are_one_message_with_the_last_one_in_its_header() {
+        let events = vec![vec![put("x", 1)].into(), vec![put("x", 1), put("y", 1)].into()];
+        let said = speaker(Wish::default()).say(Later::Events { id: 0, revision: Revision(3), events });
+        assert_eq!((said.len(), said[0].events.len()), (1, 3));
         assert_eq!(said[0].header.as_ref().unwrap().revision, 3);
     }
 

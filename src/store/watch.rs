@@ -16,6 +16,7 @@ pub use stream::WatchStream;
 
 use crate::state::{Event, EventKind, KeyRange, Revision};
 
+/// As etcd's WatchCreateRequest.
 #[derive(Clone, Debug)]
 pub struct WatchRequest {
     /// A client's own id, or None: the next free one of the stream, from 0.

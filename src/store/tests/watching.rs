@@ -65,6 +65,49 @@ async fn those_who_are_behind_take_turns() {
     assert_eq!(turns.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 0, 1, 0]);
 }
 
+/// Nor until those who are not behind have got everything, which may never be.
+#[tokio::test(start_paused = true)]
+async fn who_is_behind_catches_up_while_others_have_events() {
+    let a = open(&Stream::exclusive(), 10).await;
+    a.put("old", "v").await.unwrap();
+    let watch = a.store.watch_stream();
+    watch.create(watch_request(KeyRange::Single(bytes("live")), 0));
+    assert!(matches!(watch.next().await, Some(WatchOutput::Created { .. })));
+    a.put("live", "v").await.unwrap();
+    a.put("live", "v").await.unwrap();
+    watch.create(watch_request(KeyRange::Single(bytes("old")), 1));
+    for _ in 0..10 {
+        // One more for each that is taken: the queue is never empty.
+        a.put("live", "v").await.unwrap();
+        if let Some(WatchOutput::Events { id: 1, revision, .. }) = watch.next().await {
+            return assert_eq!(revision.0, 2);
+        }
+    }
+    panic!("it waits for ever");
+}
+
+/// Each revision of a key goes to all its watchers: they do not fall behind for being many.
+#[tokio::test(start_paused = true)]
+async fn many_watchers_of_a_key_get_what_waits_for_each_together() {
+    let a = open(&Stream::exclusive(), 10).await;
+    let watch = a.store.watch_stream();
+    for _ in 0..500 {
+        watch.create(watch_request(KeyRange::Single(bytes("k")), 0));
+    }
+    for n in 0..20 {
+        a.put("k", &n.to_string()).await.unwrap();
+    }
+    for _ in 0..500 {
+        assert!(matches!(watch.next().await, Some(WatchOutput::Created { .. })));
+    }
+    for watcher in 0..500 {
+        for put in 0..20 {
+            let Some(WatchOutput::Events { id, revision, .. }) = watch.next().await else { panic!("no events") };
+            assert_eq!((id, revision.0), (watcher, 2 + put));
+        }
+    }
+}
+
 /// A delete of a range takes away what the same transaction has put: two events of one key and one revision, in one piece.
 #[tokio::test(start_paused = true)]
 async fn a_watcher_of_one_key_gets_all_of_a_revision_together() {

@@ -13,6 +13,7 @@ use super::index::Index;
 use super::stream::{Shared, WatchStream, Watcher};
 use crate::state::{Event, Revision, RevisionEvents, State};
 
+/// Where the engine hands in what it has applied, and the watchers find it.
 pub struct Hub {
     state: Arc<RwLock<State>>,
     live: Mutex<Live>,

@@ -44,6 +44,10 @@ impl Queue {
         self.len
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(super) fn push_events(&mut self, id: i64, place: &Place, delivery: Delivery) {
         self.len += 1;
         let number = place.0.load(Ordering::Relaxed);
@@ -87,6 +91,14 @@ impl Queue {
         };
         self.len -= 1;
         Some(output)
+    }
+
+    /// The next revision for this watcher, if that is what comes next and `takes` says so.
+    pub(super) fn pop_more(&mut self, of: i64, takes: impl FnOnce(&[Arc<Event>]) -> bool) -> Option<WatchOutput> {
+        match self.pending.front()? {
+            Pending::Events { id, next, .. } if *id == of && takes(&next.events) => self.pop(),
+            _ => None,
+        }
     }
 }
 
@@ -152,6 +164,18 @@ mod tests {
         push(&mut queue, 0, &a, 4);
         push(&mut queue, 0, &a, 5);
         assert_eq!(drain(&mut queue), [(0, 3), (1, 3), (0, 4), (0, 5)]);
+    }
+
+    #[test]
+    fn more_of_a_watcher_is_what_comes_next_and_fits() {
+        let (mut queue, a, b) = (Queue::default(), Place::default(), Place::default());
+        for revision in 2..5 {
+            push(&mut queue, 7, &a, revision);
+        }
+        push(&mut queue, 8, &b, 4);
+        let mut more = |takes| queue.pop_more(7, |_| takes).is_some();
+        assert_eq!([more(true), more(false), more(true), more(true), more(true)], [true, false, true, true, false]);
+        assert_eq!(drain(&mut queue), [(8, 4)]);
     }
 
     /// A place is a number only; that of a watcher which is gone, or was never sent anything, says nothing about another's.

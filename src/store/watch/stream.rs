@@ -14,8 +14,10 @@ use super::{Filter, WatchOutput, WatchRequest};
 use crate::state::{Event, KeyRange, Revision, RevisionEvents};
 
 /// Outputs that may wait for a client before its watchers are taken off the live events and read the history instead. Large
-/// enough for a client that stalls for some milliseconds under load, small enough that a dead one holds little.
+/// enough for a client that stalls for some milliseconds under load, small enough that a dead one holds little …
 const QUEUE_LIMIT: usize = 1024;
+/// … and for each watcher so many, where that is more: whose watchers are all of one key is told each revision as often as there are watchers.
+const QUEUE_LIMIT_EACH: usize = 64;
 
 /// Revisions of history read at once for a watcher that catches up, as many as etcd reads; bounds how long the state is
 /// locked.
@@ -47,6 +49,8 @@ pub(super) struct Watching {
     behind: BTreeMap<i64, Revision>,
     /// The one of them whose turn was last.
     last_turn: i64,
+    /// Nothing was taken out of the queue since.
+    had_turn: bool,
     /// Progress was requested while a watcher was behind.
     progress_wanted: bool,
     ended: bool,
@@ -142,6 +146,14 @@ impl WatchStream {
         self.shared.changed.notify_one();
     }
 
+    /// The next revision's events of watcher `id`, if they come next and `takes` says so, with the revision for the header. Does not wait.
+    pub fn more_of(&self, id: i64, takes: impl FnOnce(&[Arc<Event>]) -> bool) -> Option<(Revision, Arc<[Arc<Event>]>)> {
+        match self.shared.lock().outputs.pop_more(id, takes)? {
+            WatchOutput::Events { current, events, .. } => Some((current, events)),
+            _ => None,
+        }
+    }
+
     /// The next thing to send. None: the store is stopping or cannot go on; end the stream with Unavailable. May be called while
     /// `create`, `cancel` and `request_progress` are called from another task.
     pub async fn next(&self) -> Option<WatchOutput> {
@@ -163,18 +175,13 @@ impl WatchStream {
             if watching.ended {
                 return Step::Ended;
             }
-            if let Some(output) = watching.outputs.pop() {
-                return Step::Output(output);
+            match watching.next_behind() {
+                Some(behind) => behind,
+                None => return watching.outputs.pop().map_or(Step::Wait, Step::Output),
             }
-            watching.next_behind()
         };
-        match behind {
-            Some((watcher, next)) => {
-                self.catch_up(&watcher, next);
-                Step::Again
-            }
-            None => Step::Wait,
-        }
+        self.catch_up(&behind.0, behind.1);
+        Step::Again
     }
 
     /// Reads one piece of history for a watcher; makes it synced when that reaches the present.
@@ -247,6 +254,10 @@ impl Shared {
 }
 
 impl Watching {
+    fn queue_limit(&self) -> usize {
+        QUEUE_LIMIT.max(self.watchers.len() * QUEUE_LIMIT_EACH)
+    }
+
     fn free_id(&mut self) -> i64 {
         while self.watchers.contains_key(&self.next_id) {
             self.next_id += 1;
@@ -255,11 +266,16 @@ impl Watching {
         self.next_id - 1
     }
 
+    /// Whose turn it is to catch up, if it is anybody's now: what is in the queue already takes turns with them.
     /// One after the other: who is behind again and again must not keep the others so.
     fn next_behind(&mut self) -> Option<(Arc<Watcher>, Revision)> {
+        let had_turn = std::mem::take(&mut self.had_turn);
+        if !self.outputs.is_empty() && (had_turn || self.outputs.len() > self.queue_limit() / 2) {
+            return None;
+        }
         let after = (Bound::Excluded(self.last_turn), Bound::Unbounded);
         let (id, next) = self.behind.range(after).next().or_else(|| self.behind.first_key_value())?;
-        self.last_turn = *id;
+        (self.last_turn, self.had_turn) = (*id, true);
         self.watchers.get(id).map(|watcher| (watcher.clone(), *next))
     }
 
@@ -270,7 +286,7 @@ impl Watching {
 
     /// A live revision for a synced watcher. False: the queue is full, and the watcher now behind.
     pub(super) fn deliver_live(&mut self, watcher: &Watcher, revision: Revision, events: Arc<[Arc<Event>]>) -> bool {
-        if self.outputs.len() >= QUEUE_LIMIT {
+        if self.outputs.len() >= self.queue_limit() {
             self.behind.insert(watcher.id, revision);
             return false;
         }
@@ -295,7 +311,7 @@ impl Watching {
 
     /// Periodic progress; left out where the client does not even take events.
     pub(super) fn progress(&mut self, id: i64, revision: Revision) {
-        if self.outputs.len() < QUEUE_LIMIT {
+        if self.outputs.len() < self.queue_limit() {
             self.outputs.push(WatchOutput::Progress { id, revision });
         }
     }
