@@ -82,7 +82,9 @@ pub struct Engine<L: Log> {
     /// Everything up to here is synced: the last fence's answer.
     fenced_upto: Sequence,
     fence_asked: bool,
-    fence: Option<Fence>,
+    fence: Fence,
+    /// What clients want written.
+    writes: mpsc::UnboundedReceiver<Write>,
     /// Writes to be planned before any other, in this order.
     backlog: VecDeque<Write>,
     /// How many more there are than the backlog holds, as of a moment ago.
@@ -111,26 +113,20 @@ pub struct Engine<L: Log> {
 
 impl<L: Log> Engine<L> {
     /// Serves until told to stop, or until going on would be wrong.
-    pub async fn run(
-        mut self,
-        fence: Fence,
-        mut commands: mpsc::UnboundedReceiver<Command>,
-        mut writes: mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
-        self.fence = Some(fence);
+    pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<(), Fatal> {
         self.last_tick = Instant::now();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let result = loop {
-            if let Err(fatal) = self.step(&mut commands, &mut writes, &mut tick).await {
+            if let Err(fatal) = self.step(&mut commands, &mut tick).await {
                 break if self.shared.is_stopping() { Ok(()) } else { Err(fatal) };
             }
-            if self.is_drained(&writes) {
+            if self.is_drained() {
                 break Ok(());
             }
         };
         self.shared.stop(result.as_ref().err().map(|fatal| fatal.0.clone()));
-        self.refuse_everything(&mut writes);
+        self.refuse_everything();
         if let Some(stopped) = self.stopping.take() {
             let _ = stopped.send(());
         }
@@ -140,23 +136,22 @@ impl<L: Log> Engine<L> {
     async fn step(
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<Command>,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
         tick: &mut tokio::time::Interval,
     ) -> Result<(), Fatal> {
-        self.launch(writes);
+        self.launch();
         let accepting = self.accepts_writes();
         tokio::select! {
-            done = group::landing(&mut self.inflight) => self.landed(done, writes).await,
-            Some(command) = commands.recv() => self.command(command, writes).await,
-            followed = next_followed(&mut self.follower) => self.followed(followed, writes).await,
-            why = self.log.disturbed() => self.recover(why, writes).await,
+            done = group::landing(&mut self.inflight) => self.landed(done).await,
+            Some(command) = commands.recv() => self.command(command).await,
+            followed = next_followed(&mut self.follower) => self.followed(followed).await,
+            why = self.log.disturbed() => self.overcome(Trouble::Again(why)).await,
             checked = expire::checked(&mut self.due_check) => {
                 self.expire_due(checked);
                 Ok(())
             }
-            write = writes.recv(), if accepting => {
+            write = self.writes.recv(), if accepting => {
                 self.backlog.extend(write);
-                self.gather(writes);
+                self.gather();
                 Ok(())
             }
             () = hold::lapses(self.held_until) => Ok(()),
@@ -167,12 +162,12 @@ impl<L: Log> Engine<L> {
         }
     }
 
-    async fn command(&mut self, command: Command, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+    async fn command(&mut self, command: Command) -> Result<(), Fatal> {
         match command {
             Command::Fence(reply) => self.next.fences.push(reply),
             Command::Fenced(upto) => {
                 if let Err(trouble) = self.fenced(upto) {
-                    return self.overcome(trouble, writes).await;
+                    return self.overcome(trouble).await;
                 }
             }
             Command::Claim { over } => self.claim_wanted |= self.shared.claim() == over,
@@ -187,42 +182,42 @@ impl<L: Log> Engine<L> {
     }
 
     /// Plans all writes that wait, as far as the next group goes, so that they travel together.
-    fn gather(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
+    fn gather(&mut self) {
         loop {
-            self.waiting = writes.len();
+            self.waiting = self.writes.len();
             self.plan_backlog();
             if !self.accepts_writes() {
                 return;
             }
-            let Ok(write) = writes.try_recv() else { return };
+            let Ok(write) = self.writes.try_recv() else { return };
             self.backlog.push_back(write);
         }
     }
 
-    fn is_drained(&self, writes: &mpsc::UnboundedReceiver<Write>) -> bool {
+    fn is_drained(&self) -> bool {
         self.stopping.is_some()
             && self.inflight.is_none()
             && self.next.is_empty()
             && self.backlog.is_empty()
-            && writes.is_empty()
+            && self.writes.is_empty()
     }
 
     /// Tells those that were never sent that they were not executed.
-    fn refuse_waiting(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>, error: Error) {
+    fn refuse_waiting(&mut self, error: Error) {
         self.next.refuse(&error);
         for write in self.backlog.drain(..) {
             write.answer(Err(error.clone()));
         }
-        while let Ok(write) = writes.try_recv() {
+        while let Ok(write) = self.writes.try_recv() {
             write.answer(Err(error.clone()));
         }
     }
 
-    fn refuse_everything(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
+    fn refuse_everything(&mut self) {
         if let Some(inflight) = self.inflight.take() {
             inflight.group.into_refused(&Error::TimedOut);
         }
-        self.refuse_waiting(writes, Error::Stopped);
+        self.refuse_waiting(Error::Stopped);
     }
 }
 

@@ -17,6 +17,7 @@ use super::log::{Log, LogError, LogInfo, PeerError, Peers, SessionId, Traits};
 use super::{Aside, Inner, Store, hash, room, status};
 use crate::state::Values;
 
+/// How a store behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Of this run of the process: random.
@@ -39,7 +40,9 @@ pub struct Options {
 /// The largest transaction that is let in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Largest {
+    /// Operations, those of nested transactions included.
     pub ops: usize,
+    /// Of the whole request.
     pub bytes: usize,
 }
 
@@ -110,10 +113,10 @@ impl Store {
         options.largest.check(&log.traits())?;
         let (shared, writes) = Shared::new(&options, disk_of(&log), progress);
         let engine_options = EngineOptions { session: options.session, largest: options.largest };
-        let engine = Engine::open(log.clone(), shared.clone(), engine_options).await?;
         let (commands, receiver) = mpsc::unbounded_channel();
         let fence = Fence::start(log.clone(), shared.clone(), commands.clone());
-        let ended = tokio::spawn(engine.run(fence.clone(), receiver, writes));
+        let engine = Engine::open(log.clone(), shared.clone(), engine_options, fence.clone(), writes).await?;
+        let ended = tokio::spawn(engine.run(receiver));
 
         let session = options.session;
         let (log, engine) = (log.clone(), commands.clone());

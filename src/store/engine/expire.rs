@@ -63,11 +63,8 @@ impl<L: Log> Engine<L> {
         }
         let any_due = lessor.any_due(now);
         drop(lessor);
-        if any_due
-            && self.shared.hears_keepalives()
-            && self.due_check.is_none()
-            && let Some(fence) = self.fence.clone()
-        {
+        if any_due && self.shared.hears_keepalives() && self.due_check.is_none() {
+            let fence = self.fence.clone();
             self.due_check = Some(DueCheck { began: now, fence: tokio::spawn(async move { fence.pass().await }) });
         }
         self.plan_backlog();

@@ -33,6 +33,7 @@ pub struct Group {
     pub fences: Vec<oneshot::Sender<Result<(), Error>>>,
 }
 
+/// An entry that is to be appended.
 pub struct PlannedEntry {
     pub records: Vec<Record>,
     /// Taken when answered.
@@ -54,6 +55,7 @@ pub enum Origin {
     Internal,
 }
 
+/// The group that was sent and has no outcome yet.
 pub struct InFlight {
     pub group: Group,
     pub messages: Vec<Outgoing>,

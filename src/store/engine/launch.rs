@@ -2,18 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::group::{Appending, Group, InFlight, Origin, PlannedEntry};
-use super::{Engine, Fatal, Write};
+use super::{Engine, Fatal};
 use crate::state::Sequence;
 use crate::store::error::Error;
 use crate::store::log::{AppendError, Checkpoint, EntryId, Identity, Log, Outgoing, Record, Refusal, Stamp};
 
 impl<L: Log> Engine<L> {
     /// Sends the next group if none is in flight.
-    pub(super) fn launch(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) {
+    pub(super) fn launch(&mut self) {
         self.held_until = None;
         if self.inflight.is_some() {
             return;
@@ -33,7 +32,7 @@ impl<L: Log> Engine<L> {
             // Others have written since.
             self.plan_next_again();
         }
-        self.gather(writes);
+        self.gather();
         if self.next.entries.is_empty() {
             if self.next.fences.is_empty() {
                 return;
@@ -131,11 +130,7 @@ impl<L: Log> Engine<L> {
     }
 
     /// The group in flight has an outcome.
-    pub(super) async fn landed(
-        &mut self,
-        outcome: Result<Sequence, AppendError>,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
+    pub(super) async fn landed(&mut self, outcome: Result<Sequence, AppendError>) -> Result<(), Fatal> {
         let Some(inflight) = &self.inflight else { return Ok(()) };
         let expected = inflight.last;
         match outcome {
@@ -143,28 +138,26 @@ impl<L: Log> Engine<L> {
                 let (now, answered) = (Instant::now(), inflight.group.clients());
                 let took = now - inflight.since;
                 self.pace.landed(inflight.messages.len(), took);
-                let waiting = self.next.clients() + self.backlog.len() + writes.len();
+                let waiting = self.next.clients() + self.backlog.len() + self.writes.len();
                 if self.pace.together(answered + waiting) {
                     self.hold.landed(answered, waiting, took, now);
                 } else {
                     self.hold.let_go();
                 }
                 self.shared.counters.appends.add(took);
-                self.acknowledged(writes).await
+                self.acknowledged().await
             }
             Ok(last) => {
                 let why = format!("acknowledged at sequence {last} where {expected} was meant");
-                self.settle(false, why, writes).await
+                self.settle(false, why).await
             }
-            Err(AppendError::Refused(Refusal::Sequence)) => {
-                self.settle(true, Refusal::Sequence.to_string(), writes).await
-            }
-            Err(AppendError::Refused(refusal)) => self.refused_by_one(refusal, writes).await,
-            Err(AppendError::Unknown(why)) => self.settle(false, why, writes).await,
+            Err(AppendError::Refused(Refusal::Sequence)) => self.settle(true, Refusal::Sequence.to_string()).await,
+            Err(AppendError::Refused(refusal)) => self.refused_by_one(refusal).await,
+            Err(AppendError::Unknown(why)) => self.settle(false, why).await,
         }
     }
 
-    async fn acknowledged(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+    async fn acknowledged(&mut self) -> Result<(), Fatal> {
         let messages =
             self.inflight.as_mut().map(|inflight| std::mem::take(&mut inflight.messages)).unwrap_or_default();
         if let Some(last) = messages.last() {
@@ -176,7 +169,7 @@ impl<L: Log> Engine<L> {
                 Ok(more) => decided.extend(more),
                 Err(broken) => {
                     self.apply(decided);
-                    return self.overcome(broken.into(), writes).await;
+                    return self.overcome(broken.into()).await;
                 }
             }
         }
@@ -185,7 +178,7 @@ impl<L: Log> Engine<L> {
         self.finish_settled();
         match echoes {
             Ok(()) => Ok(()),
-            Err(trouble) => self.overcome(trouble, writes).await,
+            Err(trouble) => self.overcome(trouble).await,
         }
     }
 

@@ -127,7 +127,7 @@ impl<L: Log> Engine<L> {
     }
 
     fn plan_again_behind_a_fence(&self, mut write: Write) {
-        let (Some(fence), writes) = (self.fence.clone(), self.shared.writes()) else { return };
+        let (fence, writes) = (self.fence.clone(), self.shared.writes());
         tokio::spawn(async move {
             match fence.pass().await {
                 Ok(()) => {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::group::Origin;
 use super::resume::{TRY_AGAIN, another_message};
-use super::{Engine, Fatal, Service, Trouble, Write};
+use super::{Engine, Fatal, Service, Trouble};
 use crate::state::{Applied, EventKind, RevisionEvents, Sequence};
 use crate::store::compactor::{Checkpointed, MANY_FENCES};
 use crate::store::error::Error;
@@ -35,21 +34,17 @@ impl Changes {
 }
 
 impl<L: Log> Engine<L> {
-    pub(super) async fn followed(
-        &mut self,
-        followed: Result<Followed, LogError>,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
+    pub(super) async fn followed(&mut self, followed: Result<Followed, LogError>) -> Result<(), Fatal> {
         let received = match followed {
             Ok(followed) => self.receive(followed),
             Err(error) => {
                 self.follower = None;
-                return self.overcome(error.into(), writes).await;
+                return self.overcome(error.into()).await;
             }
         };
         match received {
             Ok(()) => Ok(()),
-            Err(trouble) => self.overcome(trouble, writes).await,
+            Err(trouble) => self.overcome(trouble).await,
         }
     }
 
@@ -99,8 +94,10 @@ impl<L: Log> Engine<L> {
     }
 
     pub(super) fn ask_for_a_fence(&mut self) {
-        let (false, Some(fence)) = (self.fence_asked, self.fence.clone()) else { return };
-        self.fence_asked = true;
+        if std::mem::replace(&mut self.fence_asked, true) {
+            return;
+        }
+        let fence = self.fence.clone();
         // Its outcome comes as a command. It may fail in an outage, and what waits for it would wait for ever.
         tokio::spawn(async move {
             while !matches!(fence.pass().await, Ok(()) | Err(Error::Stopped)) {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::group::Group;
 use super::receive::place;
 use super::resume::TRY_AGAIN;
-use super::shared::{Progress, Shared};
-use super::{Engine, EngineOptions, Fatal, Trouble};
+use super::shared::{Progress, SAY_OUTAGE, Shared};
+use super::{Engine, EngineOptions, Fatal, Trouble, Write};
 use crate::state::{Sequence, State};
+use crate::store::fence::Fence;
 use crate::store::log::{
     Checkpoint, ClusterId, Content, Follow, Followed, Genesis, Incoming, Log, LogError, Record, Target,
 };
@@ -25,7 +27,13 @@ const STUCK: Duration = Duration::from_secs(5);
 
 impl<L: Log> Engine<L> {
     /// Reads the whole log; tries without limit while it cannot be reached.
-    pub async fn open(log: Arc<L>, shared: Arc<Shared>, options: EngineOptions) -> Result<Self, Fatal> {
+    pub async fn open(
+        log: Arc<L>,
+        shared: Arc<Shared>,
+        options: EngineOptions,
+        fence: Fence,
+        writes: mpsc::UnboundedReceiver<Write>,
+    ) -> Result<Self, Fatal> {
         let mut engine = Engine {
             log,
             shared,
@@ -38,7 +46,8 @@ impl<L: Log> Engine<L> {
             unfenced: Default::default(),
             fenced_upto: Sequence::ZERO,
             fence_asked: false,
-            fence: None,
+            fence,
+            writes,
             backlog: Default::default(),
             waiting: 0,
             pace: Default::default(),
@@ -64,6 +73,7 @@ impl<L: Log> Engine<L> {
     /// Reads everything anew, until that succeeds.
     pub(super) async fn rebuild(&mut self) -> Result<(), Fatal> {
         let mut failed_by = None;
+        let mut told: Option<Instant> = None;
         self.shared.begin_reading();
         loop {
             match self.replay().await {
@@ -78,7 +88,10 @@ impl<L: Log> Engine<L> {
                     failed_by = Some(self.base);
                 }
                 Err(Trouble::Again(why)) => {
-                    tracing::warn!(why, "cannot read the log, trying again");
+                    if told.is_none_or(|at| at.elapsed() >= SAY_OUTAGE) {
+                        tracing::warn!(why, "cannot read the log, trying again");
+                        told = Some(Instant::now());
+                    }
                     tokio::time::sleep(TRY_AGAIN).await;
                     if let Err(LogError::Fatal(why)) = self.log.reconnect().await {
                         return Err(Fatal(why));

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Engine, Fatal, Trouble, Write};
+use super::{Engine, Fatal, Trouble};
 use crate::state::Sequence;
 use crate::store::error::Error;
 use crate::store::log::{Log, LogInfo};
@@ -18,33 +17,20 @@ pub(super) const TRY_AGAIN: Duration = Duration::from_millis(200);
 const LAGGING: Duration = Duration::from_secs(30);
 
 impl<L: Log> Engine<L> {
-    /// The connection was lost, or the stream's configuration may have changed.
-    pub(super) async fn recover(
-        &mut self,
-        why: String,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
-        self.overcome(Trouble::Again(why), writes).await
-    }
-
     /// Does what a trouble asks for, finds out what became of the group in flight, and serves again.
-    pub(super) async fn overcome(
-        &mut self,
-        mut trouble: Trouble,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
+    pub(super) async fn overcome(&mut self, mut trouble: Trouble) -> Result<(), Fatal> {
         let last = self.inflight.as_mut().map(|inflight| {
             inflight.done = None;
             inflight.last
         });
         loop {
-            self.reach(trouble, writes).await?;
+            self.reach(trouble).await?;
             let Some(last) = last else { break };
             match self.close(last).await {
                 Ok(()) => break,
                 Err(again) => trouble = again,
             }
-            self.wait_out(writes).await?;
+            self.wait_out().await?;
         }
         self.shared.end_outage();
         // The outage has put leases off already.
@@ -56,12 +42,12 @@ impl<L: Log> Engine<L> {
     }
 
     /// Until the log can be read again, without regard to a group in flight.
-    async fn reach(&mut self, mut trouble: Trouble, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+    async fn reach(&mut self, mut trouble: Trouble) -> Result<(), Fatal> {
         loop {
             let outcome = match trouble {
                 Trouble::Fatal(fatal) => return Err(fatal),
                 Trouble::Rebuild(why) => {
-                    tracing::warn!(why, "the state is behind the log's beginning: reading it anew, open watches end");
+                    tracing::warn!(why, "the log has to be read again from its beginning: open watches end");
                     self.follower = None;
                     self.rebuild().await?;
                     if let (Some(inflight), Some(base)) = (&mut self.inflight, self.base) {
@@ -78,15 +64,15 @@ impl<L: Log> Engine<L> {
                 Ok(()) => break,
                 Err(again) => trouble = again,
             }
-            self.wait_out(writes).await?;
+            self.wait_out().await?;
         }
         Ok(())
     }
 
     /// Between two attempts: tells those who have waited long enough.
-    async fn wait_out(&mut self, writes: &mut mpsc::UnboundedReceiver<Write>) -> Result<(), Fatal> {
+    async fn wait_out(&mut self) -> Result<(), Fatal> {
         if self.shared.check_available().is_err() {
-            self.refuse_waiting(writes, Error::NoLeader);
+            self.refuse_waiting(Error::NoLeader);
         }
         if self.shared.is_stopping() {
             return Err(Fatal("told to stop while the log was out of reach".to_owned()));

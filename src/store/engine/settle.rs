@@ -12,11 +12,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::group::InFlight;
-use super::{Engine, Fatal, Trouble, Write};
+use super::{Engine, Fatal, Trouble};
 use crate::state::Sequence;
 use crate::store::error::Error;
 use crate::store::log::{AppendError, EntryId, Identity, Log, Outgoing, Record, Refusal, Stamp};
@@ -29,37 +28,28 @@ const NOTHING_NEW_FOR: Duration = Duration::from_secs(5);
 
 impl<L: Log> Engine<L> {
     /// `definite`: the server said that nothing of the group is stored nor will be. Then only the log has to be read.
-    pub(super) async fn settle(
-        &mut self,
-        definite: bool,
-        why: String,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
+    pub(super) async fn settle(&mut self, definite: bool, why: String) -> Result<(), Fatal> {
         tracing::debug!(why, definite, "settling the group in flight");
         self.shared.counters.settled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if definite {
             if let Err(trouble) = self.read_what_refused().await {
-                return self.overcome(trouble, writes).await;
+                return self.overcome(trouble).await;
             }
             if self.may_still_come()
                 && let Some(last) = self.inflight.as_ref().map(|inflight| inflight.last)
                 && let Err(trouble) = self.close(last).await
             {
-                return self.overcome(trouble, writes).await;
+                return self.overcome(trouble).await;
             }
             self.finish_settled();
             return Ok(());
         }
-        self.overcome(Trouble::Again(why), writes).await
+        self.overcome(Trouble::Again(why)).await
     }
 
     /// The log has no room for the group, or cannot take it. With replicas that is acted on only once it is certain that nobody stores it;
     /// where not even a fence is taken, nobody can tell.
-    pub(super) async fn refused_by_one(
-        &mut self,
-        refusal: Refusal,
-        writes: &mut mpsc::UnboundedReceiver<Write>,
-    ) -> Result<(), Fatal> {
+    pub(super) async fn refused_by_one(&mut self, refusal: Refusal) -> Result<(), Fatal> {
         let Some(inflight) = &self.inflight else { return Ok(()) };
         let (last, asked_for) = (inflight.last, inflight.group.has_writes());
         if asked_for && self.may_still_come() {
@@ -70,7 +60,7 @@ impl<L: Log> Engine<L> {
                     self.give_up_refused(&refusal);
                     return Ok(());
                 }
-                Err(trouble) => return self.overcome(trouble, writes).await,
+                Err(trouble) => return self.overcome(trouble).await,
             }
         }
         if self.inflight.as_ref().is_some_and(InFlight::is_untouched) {

@@ -19,7 +19,7 @@ use crate::store::room::{DiskLeft, Room};
 use crate::store::watch::Hub;
 
 /// How often a long outage is told.
-const SAY_OUTAGE: Duration = Duration::from_secs(30);
+pub(super) const SAY_OUTAGE: Duration = Duration::from_secs(30);
 
 /// Whether requests can be served.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub enum Service {
     /// The log cannot be reached.
     Outage {
         since: Instant,
-        /// When that was last told to the log.
+        /// When a line about it was last written.
         told: Instant,
         why: String,
     },
@@ -64,6 +64,7 @@ pub struct Counters {
     pub appends: Durations,
 }
 
+/// What the engine and everybody around it have in common: the engine writes it, the others read it.
 pub struct Shared {
     state: Arc<RwLock<State>>,
     pub hub: Arc<Hub>,
