@@ -132,7 +132,7 @@ async fn check_genesis(link: &Link, info: &StreamInfo) -> Result<(), LogError> {
     let refused = |why: &str| LogError::Fatal(format!("the bucket {bucket} cannot be used: {why}"));
     let Some(first) = read::get(link, Sequence(1)).await? else {
         return Err(refused(
-            "its first message was removed, so the log has no beginning; restore it from a backup, or delete the bucket to begin anew",
+            "its first message was removed, so the log has no beginning; restore it from a backup, or name another bucket to begin anew",
         ));
     };
     match first.content {

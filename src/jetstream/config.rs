@@ -41,7 +41,11 @@ pub(super) fn is_kine(config: &Value) -> bool {
 pub(super) fn check(config: &Value, names: &Names, unused: bool) -> Result<(), String> {
     let stream = &names.stream;
     let edit = |flag: &str| format!("change it with `nats stream edit {stream} {flag}`");
-    let anew = "delete the bucket and let jine create it";
+    let anew = if unused {
+        "delete the bucket and let jine create it"
+    } else {
+        "name another bucket, or restore a backup of this one's stream that has its former settings (`nats stream restore`)"
+    };
     let refuse = |what: &str, remedy: &str| Err(format!("{what}; {remedy}"));
     if config["storage"] != "file" {
         return refuse("it is kept in memory and would not survive a restart", anew);

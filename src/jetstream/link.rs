@@ -132,7 +132,10 @@ const OLDEST_SERVER: (u64, u64, u64) = (2, 15, 1);
 
 fn check_version(server: &ServerInfo) -> Result<(), LogError> {
     match parse_version(&server.version) {
-        Some(version) if version >= OLDEST_SERVER => Ok(()),
+        // A preview of a version comes before it.
+        Some(version) if version > OLDEST_SERVER || (version == OLDEST_SERVER && !server.version.contains('-')) => {
+            Ok(())
+        }
         _ => Err(LogError::Fatal(format!(
             "nats-server {} at {}:{} is too old: jine needs 2.15.1 or later",
             server.version, server.host, server.port
@@ -155,6 +158,7 @@ mod tests {
             ("2.15.1", true),
             ("2.15.0", false),
             ("2.9.30", false),
+            ("2.15.1-RC.2", false),
             ("2.16.0-RC.1", true),
             ("3.0.0", true),
             ("", false),

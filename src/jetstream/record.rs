@@ -66,87 +66,78 @@ pub(super) struct Raw<'a> {
 }
 
 pub(super) fn encode(outgoing: Outgoing) -> Encoded {
+    let Outgoing { stamp, record } = outgoing;
     let mut jine = String::with_capacity(128);
-    let mut key_header = None;
-    let mut key_tokens = |key: &[u8]| match subject::encode_key(key) {
-        KeyTokens::Whole(tokens) => tokens,
-        KeyTokens::Hashed(tokens) => {
-            key_header = Some(STANDARD.encode(key));
-            tokens
-        }
-    };
-    let stamp = &outgoing.stamp;
-    let mut delete = false;
-    let (tokens, payload) = match outgoing.record {
-        Record::Put { key, revision, create_revision, version, lease, sub, chunk, chunks, value } => {
-            start(&mut jine, "put", stamp);
-            field(&mut jine, "r", revision);
-            optional(&mut jine, "c", create_revision, revision);
-            optional(&mut jine, "v", version, 1);
-            if lease != LeaseId::NONE {
-                field(&mut jine, "l", lease);
+    start(&mut jine, kind(&record), &stamp);
+    fields(&mut jine, &record, stamp.part);
+    let delete = matches!(record, Record::Delete { .. });
+    let (tokens, key, payload) = subject_and_payload(record);
+    Encoded { tokens, jine, key, delete, payload }
+}
+
+fn kind(record: &Record) -> &'static str {
+    match record {
+        Record::Put { .. } => "put",
+        Record::Delete { .. } => "delete",
+        Record::Tombstones { .. } => "tombstones",
+        Record::LeaseGrant { .. } => "grant",
+        Record::LeaseRevoke { .. } => "revoke",
+        Record::Compact { .. } => "compact",
+        Record::AlarmRaise(_) => "alarm",
+        Record::AlarmDisarm(_) => "disarm",
+        Record::Claim => "claim",
+        Record::Fence => "fence",
+        Record::Checkpoint(_) => "checkpoint",
+        Record::Genesis(_) => "genesis",
+    }
+}
+
+/// What the header says besides what every record's says. `part`: of the entry.
+fn fields(out: &mut String, record: &Record, part: u32) {
+    match record {
+        Record::Put { revision, create_revision, version, lease, sub, chunk, chunks, .. } => {
+            field(out, "r", revision);
+            optional(out, "c", create_revision, revision);
+            optional(out, "v", version, &1);
+            optional(out, "l", lease, &LeaseId::NONE);
+            optional(out, "s", sub, &usual_sub(part, *chunk));
+            if (*chunk, *chunks) != (1, 1) {
+                field(out, "chunk", format_args!("{chunk}/{chunks}"));
             }
-            optional(&mut jine, "s", sub, usual_sub(stamp.part, chunk));
-            if (chunk, chunks) != (1, 1) {
-                field(&mut jine, "chunk", format_args!("{chunk}/{chunks}"));
-            }
-            (key_tokens(&key), value)
         }
-        Record::Delete { key, revision, sub } => {
-            delete = true;
-            start(&mut jine, "delete", stamp);
-            field(&mut jine, "r", revision);
-            optional(&mut jine, "s", sub, usual_sub(stamp.part, 1));
-            (key_tokens(&key), Bytes::new())
+        Record::Delete { revision, sub, .. } | Record::Tombstones { revision, sub, .. } => {
+            field(out, "r", revision);
+            optional(out, "s", sub, &usual_sub(part, 1));
         }
-        Record::Tombstones { keys, revision, sub } => {
-            start(&mut jine, "tombstones", stamp);
-            field(&mut jine, "r", revision);
-            optional(&mut jine, "s", sub, usual_sub(stamp.part, 1));
-            (Internal::Tombstones.tokens().into(), payload::encode_keys(&keys))
+        Record::LeaseGrant { ttl, .. } => field(out, "ttl", ttl),
+        Record::Compact { revision } => field(out, "r", revision),
+        Record::AlarmRaise(alarm) | Record::AlarmDisarm(alarm) => {
+            field(out, "member", format_args!("{:016x}", alarm.member));
+            field(out, "alarm", alarm_name(alarm.kind));
         }
-        Record::LeaseGrant { id, ttl } => {
-            start(&mut jine, "grant", stamp);
-            field(&mut jine, "ttl", ttl);
-            (subject::lease_tokens(id), Bytes::new())
-        }
-        Record::LeaseRevoke { id } => {
-            start(&mut jine, "revoke", stamp);
-            (subject::lease_tokens(id), Bytes::new())
-        }
-        Record::Compact { revision } => {
-            start(&mut jine, "compact", stamp);
-            field(&mut jine, "r", revision);
-            (Internal::Compact.tokens().into(), Bytes::new())
-        }
-        Record::AlarmRaise(alarm) => {
-            start(&mut jine, "alarm", stamp);
-            alarm_fields(&mut jine, alarm);
-            (Internal::Alarm.tokens().into(), Bytes::new())
-        }
-        Record::AlarmDisarm(alarm) => {
-            start(&mut jine, "disarm", stamp);
-            alarm_fields(&mut jine, alarm);
-            (Internal::Alarm.tokens().into(), Bytes::new())
-        }
-        Record::Claim => {
-            start(&mut jine, "claim", stamp);
-            (Internal::Claim.tokens().into(), Bytes::new())
-        }
-        Record::Fence => {
-            start(&mut jine, "fence", stamp);
-            (Internal::Fence.tokens().into(), Bytes::new())
-        }
-        Record::Checkpoint(checkpoint) => {
-            start(&mut jine, "checkpoint", stamp);
-            (Internal::Checkpoint.tokens().into(), payload::encode_checkpoint(&checkpoint))
-        }
-        Record::Genesis(genesis) => {
-            start(&mut jine, "genesis", stamp);
-            (Internal::Genesis.tokens().into(), payload::encode_genesis(&genesis))
-        }
+        Record::LeaseRevoke { .. } | Record::Claim | Record::Fence | Record::Checkpoint(_) | Record::Genesis(_) => {}
+    }
+}
+
+/// The subject after `$KV.<bucket>.`, the value of [`KEY_HEADER`], and the payload.
+fn subject_and_payload(record: Record) -> (String, Option<String>, Bytes) {
+    let internal = |kind: Internal, payload| (kind.tokens().into(), None, payload);
+    let of_key = |key: &[u8], payload| match subject::encode_key(key) {
+        KeyTokens::Whole(tokens) => (tokens, None, payload),
+        KeyTokens::Hashed(tokens) => (tokens, Some(STANDARD.encode(key)), payload),
     };
-    Encoded { tokens, jine, key: key_header, delete, payload }
+    match record {
+        Record::Put { key, value, .. } => of_key(&key, value),
+        Record::Delete { key, .. } => of_key(&key, Bytes::new()),
+        Record::Tombstones { keys, .. } => internal(Internal::Tombstones, payload::encode_keys(&keys)),
+        Record::LeaseGrant { id, .. } | Record::LeaseRevoke { id } => (subject::lease_tokens(id), None, Bytes::new()),
+        Record::Compact { .. } => internal(Internal::Compact, Bytes::new()),
+        Record::AlarmRaise(_) | Record::AlarmDisarm(_) => internal(Internal::Alarm, Bytes::new()),
+        Record::Claim => internal(Internal::Claim, Bytes::new()),
+        Record::Fence => internal(Internal::Fence, Bytes::new()),
+        Record::Checkpoint(checkpoint) => internal(Internal::Checkpoint, payload::encode_checkpoint(&checkpoint)),
+        Record::Genesis(genesis) => internal(Internal::Genesis, payload::encode_genesis(&genesis)),
+    }
 }
 
 fn start(out: &mut String, kind: &str, stamp: &Stamp) {
@@ -177,11 +168,6 @@ fn optional<T: std::fmt::Display + PartialEq>(out: &mut String, name: &str, valu
 /// The sub-revision of a change whose message is part `part` of its entry, if each message before it is one change.
 fn usual_sub(part: u32, chunk: u32) -> u32 {
     part.saturating_sub(chunk)
-}
-
-fn alarm_fields(out: &mut String, alarm: Alarm) {
-    field(out, "member", format_args!("{:016x}", alarm.member));
-    field(out, "alarm", alarm_name(alarm.kind));
 }
 
 fn alarm_name(kind: AlarmKind) -> &'static str {
