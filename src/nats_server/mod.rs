@@ -25,6 +25,7 @@ mod spawner;
 mod staging;
 mod supervisor;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,6 +130,13 @@ impl NatsServer {
 }
 
 /// An error about a file.
-fn about_file<'a>(what: &'a str, path: &'a std::path::Path) -> impl Fn(std::io::Error) -> Error + 'a {
-    move |error| Error::Failed(format!("{} cannot be {what}: {error}", path.display()))
+fn about_file<'a>(what: &'a str, path: &'a std::path::Path) -> impl Fn(io::Error) -> Error + 'a {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    move |error| {
+        let text = format!("{} cannot be {what}: {error}", path.display());
+        match error.kind() {
+            NotADirectory | PermissionDenied | ReadOnlyFilesystem => Error::Setup(text),
+            _ => Error::Failed(text),
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, statfs};
 
@@ -174,14 +175,26 @@ fn usable(root: &Path) -> Result<(), String> {
 fn remove_abandoned(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else { return };
     for entry in entries.flatten() {
-        let is_area = entry.file_name().to_string_lossy().strip_prefix(PREFIX).is_some_and(|rest| rest.len() == 16);
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         // Whose directory it is says whose it was to make; others' are not followed.
         let ours =
             entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
-        if is_area && ours && is_abandoned(&entry.path()) {
+        let is_abandoned = match rest.strip_suffix(".new") {
+            Some(rest) => rest.len() == 16 && is_old(&entry),
+            None => rest.len() == 16 && is_abandoned(&entry.path()),
+        };
+        if ours && is_abandoned {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Making one takes no time at all.
+fn is_old(new: &fs::DirEntry) -> bool {
+    let changed = new.metadata().and_then(|meta| meta.modified());
+    changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > Duration::from_secs(600)))
 }
 
 fn is_abandoned(area: &Path) -> bool {

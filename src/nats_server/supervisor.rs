@@ -79,7 +79,11 @@ impl Supervisor {
         let mut run = Run::spawn(&self.spawner, &self.program, &self.settings, &mut self.directory).await?;
         run.ready(&self.settings.ports()).await?;
         // What is read from now on is answered as if it had been acknowledged.
-        sync(self.directory.nats()).await?;
+        if let Err(error) = sync(self.directory.nats()).await {
+            // Two on one store would each undo what the other does.
+            run.stop().await;
+            return Err(error);
+        }
         self.staging.lay();
         self.stuck.store(false, Ordering::Relaxed);
         self.up.send_replace(Some(self.url()));
