@@ -1,6 +1,7 @@
 //! Arguments, log, runtime, exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use jine::config::{Arguments, Config};
 use jine::{logging, server};
@@ -8,6 +9,9 @@ use jine::{logging, server};
 /// Takes up to a fifth off the CPU time of a call, measured against glibc's (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// For threads to end, when there is nothing left to do.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// As clap has it.
 const USAGE: u8 = 2;
@@ -23,7 +27,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no threads can be started: {error}"), 1),
     };
-    match runtime.block_on(server::run(config)) {
+    let served = runtime.block_on(server::run(config));
+    // What still computes for a client that is gone is not waited for.
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

@@ -43,6 +43,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     }
     let stop = shutdown::on_signals().map_err(|error| Error::Failed(format!("signals cannot be received: {error}")))?;
     tokio::spawn(systemd::watchdog());
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            systemd::stopping();
+        }
+    });
     let (ports, metrics) = Ports::take(&config).await?;
     let tls = options::tls(&config)?;
     let stage = Stage::new("starting nats-server");

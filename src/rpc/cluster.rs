@@ -17,7 +17,6 @@ pub(super) struct ClusterService {
     pub(super) name: String,
     /// What clients that ask for members connect to.
     pub(super) client_urls: Vec<String>,
-    pub(super) peer_urls: Vec<String>,
 }
 
 #[tonic::async_trait]
@@ -29,7 +28,8 @@ impl Cluster for ClusterService {
         let member = Member {
             id: self.call.header.member_id,
             name: self.name.clone(),
-            peer_ur_ls: self.peer_urls.clone(),
+            // There are no peers.
+            peer_ur_ls: Vec::new(),
             client_ur_ls: self.client_urls.clone(),
             is_learner: false,
         };

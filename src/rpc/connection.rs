@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
 
-use super::gate::{Counted, Gate};
+use super::gate::{CountedBody, Gate};
 use super::gathered::Gathered;
 use super::handshake;
 use super::prompt::Prompt;
@@ -46,7 +46,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// gRPC and the rest.
 #[derive(Clone)]
-pub(super) struct Ports {
+pub(super) struct Handlers {
     pub(super) grpc: Arc<Gate>,
     pub(super) http: axum::Router,
     /// Of one connection.
@@ -55,11 +55,11 @@ pub(super) struct Ports {
 
 /// gRPC's answers or the rest's.
 enum Answer {
-    Grpc(Counted),
+    Grpc(CountedBody),
     Http(Body),
 }
 
-impl Ports {
+impl Handlers {
     async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
         let is_grpc =
             request.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"));
@@ -100,39 +100,39 @@ impl HttpBody for Answer {
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
-    ports: Ports,
+    handlers: Handlers,
     stop: CancellationToken,
 ) {
-    accept(listener, stop, |stream, peer, stop| connection(stream, peer, tls.clone(), ports.clone(), stop)).await;
+    accept(listener, stop, |stream, peer, stop| connection(stream, peer, tls.clone(), handlers.clone(), stop)).await;
 }
 
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
-    ports: Ports,
+    handlers: Handlers,
     stop: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    let Some(tls) = tls else { return http(stream, peer, ports, stop).await };
+    let Some(tls) = tls else { return http(stream, peer, handlers, stop).await };
     // Who is not through yet has asked nothing that would have to be answered.
     let begun = tokio::select! {
         begun = handshake::accept(stream, peer, tls) => begun,
         () = stop.cancelled() => None,
     };
     if let Some(stream) = begun {
-        http(stream, peer, ports, stop).await;
+        http(stream, peer, handlers, stop).await;
     }
 }
 
-async fn http<S>(stream: S, peer: SocketAddr, ports: Ports, stop: CancellationToken)
+async fn http<S>(stream: S, peer: SocketAddr, handlers: Handlers, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let builder = builder(ports.max_streams);
-    let service = hyper::service::service_fn(move |request| ports.clone().answer(request));
+    let builder = builder(handlers.max_streams);
+    let service = hyper::service::service_fn(move |request| handlers.clone().answer(request));
     let gathered = Gathered::new(Prompt::new(stream, HANDSHAKE_TIMEOUT));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(gathered.handle()), service));
     let ended = tokio::select! {

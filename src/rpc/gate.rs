@@ -25,7 +25,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Answers what is not served or can't be right now; counts; makes the transport's errors those of etcd.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Counted> {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<CountedBody> {
         let uri = request.uri().clone();
         let path = uri.path();
         let mut call = self.methods.start(path);
@@ -41,9 +41,9 @@ impl Gate {
             Some(status) => {
                 let status = amend(status, path);
                 call.ended(status.code());
-                status.into_http().map(|body| Counted { body, call })
+                status.into_http().map(|body| CountedBody { body, call })
             }
-            None => response.map(|body| Counted { body, call }),
+            None => response.map(|body| CountedBody { body, call }),
         }
     }
 }
@@ -71,12 +71,12 @@ fn amend(status: Status, path: &str) -> Status {
 }
 
 /// A body that tells how the call ended.
-pub(super) struct Counted {
+pub(super) struct CountedBody {
     body: Body,
     call: InFlight,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = Status;
 

@@ -15,8 +15,8 @@ use tokio::time::{Instant, Sleep};
 const ROOM: usize = 16 * 1024;
 /// Bytes that are worth a system call of their own: they are not copied, and nobody waits for more.
 const LARGE: usize = ROOM / 2;
-/// Writes without a wait after several that brought nothing, one after the other: who has one call at a time shall not wait for others.
-/// After the first it is one, after the next three, and so on up to this.
+/// Who has one call at a time shall not wait for others: after a wait that brought nothing the next write goes at once, after the one
+/// after it the next three, then seven, and so on up to this.
 const LONGEST_PAUSE: u8 = 15;
 
 /// How an answer to a HTTP/2 PING begins, of so many bytes.

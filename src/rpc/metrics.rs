@@ -96,7 +96,7 @@ impl Drop for Watching {
 /// The methods that are counted: those of etcd's API and of the health service. What else a client names is not, so
 /// that no client can make the metrics grow.
 pub(super) struct Methods {
-    by_path: HashMap<String, Arc<Counted>>,
+    by_path: HashMap<String, Arc<MethodCounters>>,
     metrics: Metrics,
     /// Unary calls that take longer are told in the log.
     slow: Duration,
@@ -104,7 +104,7 @@ pub(super) struct Methods {
 
 /// A method with the counters that nearly every call needs, so that none of them looks up labels.
 #[derive(Debug)]
-struct Counted {
+struct MethodCounters {
     method: Method,
     started: Counter,
     /// Handled with the code OK. Not told before there is such a call.
@@ -118,7 +118,7 @@ impl Methods {
         let by_path: Vec<_> = files.flat_map(|set| set.file).flat_map(methods).collect();
         let counted = |method: Method| {
             let started = metrics.started.get_or_create(&method).clone();
-            Arc::new(Counted { method, started, ok: OnceLock::new() })
+            Arc::new(MethodCounters { method, started, ok: OnceLock::new() })
         };
         let by_path = by_path.into_iter().map(|(path, method)| (path, counted(method))).collect();
         Methods { by_path, metrics, slow }
@@ -158,7 +158,7 @@ fn methods(file: prost_types::FileDescriptorProto) -> Vec<(String, Method)> {
 pub(super) struct InFlight {
     metrics: Metrics,
     /// None once it is counted, and for what is not counted at all.
-    method: Option<Arc<Counted>>,
+    method: Option<Arc<MethodCounters>>,
     started: Instant,
     slow: Duration,
 }

@@ -14,7 +14,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::auth::AuthService;
 use super::call::Call;
 use super::cluster::ClusterService;
-use super::connection::{self, Ports};
+use super::connection::{self, Handlers};
 use super::gate::Gate;
 use super::header::Header;
 use super::health;
@@ -40,7 +40,6 @@ pub struct RpcOptions {
     pub name: String,
     /// What the member list tells clients to connect to.
     pub client_urls: Vec<String>,
-    pub peer_urls: Vec<String>,
     /// The etcd version that Status tells.
     pub version: String,
     pub max_txn_ops: usize,
@@ -56,26 +55,6 @@ pub struct RpcOptions {
     /// Answers what is not gRPC.
     pub http: axum::Router,
     pub metrics: Metrics,
-}
-
-impl Default for RpcOptions {
-    /// etcd's defaults.
-    fn default() -> Self {
-        RpcOptions {
-            name: "default".to_owned(),
-            client_urls: Vec::new(),
-            peer_urls: Vec::new(),
-            version: "3.7.3".to_owned(),
-            max_txn_ops: 128,
-            max_request_bytes: 1536 * 1024,
-            max_concurrent_streams: u32::MAX,
-            tls: None,
-            slow: Duration::from_millis(500),
-            drain: Duration::from_secs(10),
-            http: axum::Router::new(),
-            metrics: Metrics::default(),
-        }
-    }
 }
 
 /// What a message may have above a request's limit; etcd's grpcOverheadBytes.
@@ -105,12 +84,12 @@ pub async fn serve(
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
     let reporting = tokio::spawn(health::report(store.clone(), reporter, stop.clone()));
     let drain = options.drain;
-    let ports = ports(store, options, stop.clone(), health);
+    let handlers = handlers(store, options, stop.clone(), health);
 
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let tls = tls.clone().filter(|_| listener.tls);
-        accepting.spawn(connection::serve(listener.tcp, tls, ports.clone(), stop.clone()));
+        accepting.spawn(connection::serve(listener.tcp, tls, handlers.clone(), stop.clone()));
     }
     shutdown.await;
     stop.cancel();
@@ -121,7 +100,12 @@ pub async fn serve(
     Ok(())
 }
 
-fn ports(store: Store, options: RpcOptions, stop: CancellationToken, health: HealthServer<HealthService>) -> Ports {
+fn handlers(
+    store: Store,
+    options: RpcOptions,
+    stop: CancellationToken,
+    health: HealthServer<HealthService>,
+) -> Handlers {
     let max = options.max_request_bytes + MESSAGE_OVERHEAD;
     let call = Call {
         header: Header::of(&store),
@@ -132,12 +116,7 @@ fn ports(store: Store, options: RpcOptions, stop: CancellationToken, health: Hea
     let watch =
         WatchService { call: call.clone(), stop: stop.clone(), fragment_above: max, metrics: options.metrics.clone() };
     let lease = LeaseService { call: call.clone(), stop };
-    let cluster = ClusterService {
-        call: call.clone(),
-        name: options.name,
-        client_urls: options.client_urls,
-        peer_urls: options.peer_urls,
-    };
+    let cluster = ClusterService { call: call.clone(), name: options.name, client_urls: options.client_urls };
     let maintenance = MaintenanceService { call: call.clone(), version: options.version };
     let services = Services {
         kv: KvServer::new(KvService(call.clone())).max_decoding_message_size(max),
@@ -149,5 +128,5 @@ fn ports(store: Store, options: RpcOptions, stop: CancellationToken, health: Hea
         health,
     };
     let gate = Gate { store, methods: Methods::new(options.metrics, options.slow), services };
-    Ports { grpc: Arc::new(gate), http: options.http, max_streams: options.max_concurrent_streams }
+    Handlers { grpc: Arc::new(gate), http: options.http, max_streams: options.max_concurrent_streams }
 }

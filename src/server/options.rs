@@ -150,7 +150,6 @@ pub(super) fn rpc(
     rpc::RpcOptions {
         name: config.name.clone(),
         client_urls,
-        peer_urls: Vec::new(),
         version: config.emulated_etcd_version.clone(),
         max_txn_ops: config.limits.max_txn_ops,
         max_request_bytes: config.limits.max_request_bytes,

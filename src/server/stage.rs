@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::interval;
 
+use crate::state::Sequence;
 use crate::store::{Progress, Store};
 use crate::systemd;
 
@@ -43,7 +44,11 @@ pub(super) async fn tell_replay(progress: watch::Receiver<Progress>, stage: Stag
     loop {
         ticks.tick().await;
         let Progress { at, target } = *progress.borrow();
-        stage.tell(format!("reading the log: {} of {}", at.0, target.0));
+        if target == Sequence::ZERO {
+            stage.tell("looking for the end of the log".to_owned());
+        } else {
+            stage.tell(format!("reading the log: {} of {}", at.0, target.0));
+        }
     }
 }
 

@@ -115,9 +115,9 @@ impl<L: Log + Peers> Claimer<L> {
                 misses = 0;
                 continue;
             }
-            misses = if self.is_there(claimed).await { 0 } else { misses + 1 };
-            let alone = self.log.traits().exclusive || claimed.is_none();
-            if alone || misses >= MISSES || self.is_certainly_gone(claimed).await {
+            let presence = self.presence(claimed).await;
+            misses = if presence == Presence::There { 0 } else { misses + 1 };
+            if misses >= MISSES || presence == Presence::Gone {
                 // Done when the claim is applied; lost claims are wanted again at the next look.
                 let _ = self.engine.send(Command::Claim { over: claimed });
                 misses = 0;
@@ -131,18 +131,30 @@ impl<L: Log + Peers> Claimer<L> {
         waits || !self.shared.lessor().is_empty() || self.shared.state().has_garbage() || fences >= MANY_FENCES
     }
 
-    async fn is_there(&self, lessor: Option<SessionId>) -> bool {
-        let Some(lessor) = lessor.filter(|_| !self.log.traits().exclusive) else { return false };
-        let Ok(answer) = self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await else { return false };
-        let Some(Told::Pong(collected, purged)) = Told::decode(&answer) else { return false };
-        removed_elsewhere(&self.shared, collected, purged).await;
-        true
+    async fn presence(&self, lessor: Option<SessionId>) -> Presence {
+        // Who could write before is gone, if nobody else can.
+        let Some(lessor) = lessor.filter(|_| !self.log.traits().exclusive) else { return Presence::Gone };
+        match self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await {
+            Ok(answer) => match Told::decode(&answer) {
+                Some(Told::Pong(collected, purged)) => {
+                    removed_elsewhere(&self.shared, collected, purged).await;
+                    Presence::There
+                }
+                _ => Presence::Silent,
+            },
+            Err(PeerError::NoResponders) => Presence::Gone,
+            Err(_) => Presence::Silent,
+        }
     }
+}
 
-    async fn is_certainly_gone(&self, lessor: Option<SessionId>) -> bool {
-        let Some(lessor) = lessor else { return true };
-        matches!(self.log.ask(lessor, Ask::Ping.encode(), PATIENCE).await, Err(PeerError::NoResponders))
-    }
+/// Of the lessor, as far as an answer shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    /// It may be there.
+    Silent,
+    Gone,
 }
 
 /// Answers what other jine ask.

@@ -25,6 +25,6 @@ pub enum Error {
     #[error("no leader")]
     NoLeader,
     /// The process is shutting down.
-    #[error("stopped")]
+    #[error("server stopped")]
     Stopped,
 }
