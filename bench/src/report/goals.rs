@@ -200,7 +200,11 @@ fn value_memory(summaries: &Summaries) -> Option<Row> {
         let ratio = throughput_ratio(summaries, scenario, BOUNDED, "jine")?;
         Some(format!("; {what} {ratio:.2} x"))
     };
-    let costs = [("get-keys-1000000", "gets"), ("list-last-keys-1000000", "lists"), ("update-keys-1000000", "updates")];
+    let costs = [
+        ("get-keys-1000000", "gets"),
+        ("list-last-keys-1000000", "lists of the last 500 keys"),
+        ("update-keys-1000000", "updates"),
+    ];
     let costs: String = costs.into_iter().filter_map(slower).collect();
     Some(Row {
         what: "RSS with 10^6 keys of 1 KiB after they were written, with `--value-memory 64MiB`; throughput against that without".to_owned(),

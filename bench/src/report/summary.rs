@@ -18,7 +18,12 @@ impl Spread {
         all.sort_by(f64::total_cmp);
         match all.as_slice() {
             [] => Spread::default(),
-            [lowest, ..] => Spread { median: all[all.len() / 2], lowest: *lowest, highest: all[all.len() - 1] },
+            [lowest, .., highest] => Spread {
+                median: f64::midpoint(all[(all.len() - 1) / 2], all[all.len() / 2]),
+                lowest: *lowest,
+                highest: *highest,
+            },
+            [only] => Spread { median: *only, lowest: *only, highest: *only },
         }
     }
 }
