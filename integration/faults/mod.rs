@@ -1,4 +1,4 @@
-//! What only real nats-servers can show about the rules of the log (docs/log-rules.md).
+//! What only real nats-servers can show about the rules of the log (`src/store/reader.rs`).
 //!
 //! Elsewhere: a second jine on one directory is refused (nats_server/ownership), half a batch is no refusal (jetstream/append).
 

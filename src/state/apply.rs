@@ -72,7 +72,7 @@ impl State {
             self.compact(compacted, at);
             applied.compacted = Some(compacted);
         }
-        self.settle(SETTLED_WITH_EACH);
+        self.find_garbage(SETTLED_WITH_EACH);
         applied
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What can be read changes at once. Freeing what can be read no more takes a look at every key that changed since the last
 //! compaction, so that is done piece by piece: a little with every entry, and the rest by whoever calls
-//! [`State::settle`]. It walks the events, not the index.
+//! [`State::find_garbage`]. It walks the events, not the index.
 
 use super::garbage::GarbageTarget;
 use super::hash::HashScope;
@@ -29,7 +29,7 @@ impl State {
 
     /// Frees what compaction made unreadable and notes it as garbage: of some keys only, about `max_events` of them.
     /// Whether there is more to do; nothing can be done while a compaction is [`State::unhashed`].
-    pub fn settle(&mut self, max_events: usize) -> bool {
+    pub fn find_garbage(&mut self, max_events: usize) -> bool {
         if !self.unhashed.is_empty() {
             return true;
         }

@@ -6,7 +6,7 @@ use super::request::Alarm;
 use super::revision::{LeaseId, Revision};
 
 /// One effect on the state. Everything an effect needs is in it, so that replaying a compacted log
-/// gives the same state as replaying all of it. `sub` is etcd's sub-revision: the how manieth change of a key in its
+/// gives the same state as replaying all of it. `sub` is etcd's sub-revision: which change of a key in its
 /// transaction it is, from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {

@@ -149,9 +149,9 @@ impl Pending {
 }
 
 impl State {
-    /// What may be removed under a checkpoint that describes the log up to `upto` (rule 8 of the log), in the order of
+    /// What may be removed under a checkpoint that describes the log up to `upto`, in the order of
     /// the targets, beginning after `after`, at most `max`. It is handed out again until it is [`State::collected`].
-    /// Complete only when [`State::settle`] has nothing more to do.
+    /// Complete only when [`State::find_garbage`] has nothing more to do.
     pub fn garbage(&self, upto: Sequence, after: Option<&GarbageTarget>, max: usize) -> Vec<Garbage> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let pending = self.garbage.pending.range((from, Bound::Unbounded));
@@ -171,7 +171,7 @@ impl State {
     }
 
     /// Another jine has removed, durably, all that a checkpoint at `upto` permitted (or a later one). To be told when
-    /// [`State::settle`] has nothing more to do.
+    /// [`State::find_garbage`] has nothing more to do.
     pub fn collected_elsewhere(&mut self, upto: Sequence) {
         self.garbage.collected_elsewhere(upto);
     }

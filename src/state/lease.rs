@@ -10,7 +10,7 @@ use super::machine::State;
 use super::revision::{LeaseId, Sequence};
 
 /// The longest TTL that is granted, in seconds, as in etcd.
-pub(super) const MAX_LEASE_TTL: i64 = 9_000_000_000;
+pub const MAX_LEASE_TTL: i64 = 9_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {

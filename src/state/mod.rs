@@ -1,6 +1,6 @@
 //! etcd's state machine: what a request writes ([`plan`]) and what an entry does ([`State::apply`]).
 //!
-//! Pure: no I/O, no clock, no randomness, no async, nothing of ours outside this folder. Two processes that
+//! Pure: no I/O of its own (a value may be read through [`Stored`]), no clock, no randomness, no async, nothing of ours outside this folder. Two processes that
 //! apply the same entries hold the same state, whenever and however often they do it.
 
 mod apply;
@@ -36,7 +36,7 @@ pub use fingerprint::Fingerprint;
 pub use garbage::{Garbage, GarbageTarget};
 pub use hash::{HashInput, HashScope};
 pub use key_value::{Event, EventKind, KeyValue, RevisionEvents};
-pub use lease::Lease;
+pub use lease::{Lease, MAX_LEASE_TTL};
 pub use machine::State;
 pub use plan::{Limits, Planned, TOMBSTONE_OVERHEAD, plan, read};
 pub use range::Chunk;

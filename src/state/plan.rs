@@ -25,6 +25,7 @@ pub struct Limits {
 /// Bytes that a key in [`Op::Tombstones`] counts for besides its own.
 pub const TOMBSTONE_OVERHEAD: usize = 8;
 
+/// What a request comes to.
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// None: the request writes nothing.

@@ -29,7 +29,7 @@ impl State {
     /// Errors: as for [`State::range`].
     pub fn collect(&self, request: &RangeRequest) -> Result<Collected, Error> {
         let at = readable(request.revision, self.revision, self.compacted)?;
-        let count = || self.keys_at(&request.range, at);
+        let count = || self.keys_at(&request.range, at, None);
         let response = collect(request, self.revision, self.versions(&request.range, None, at), count);
         Ok(Collected { response, at })
     }
@@ -98,13 +98,11 @@ impl State {
 
     /// How many keys of the range there are at `revision` (zero: now), those at or before `after` left out.
     pub fn count(&self, range: &KeyRange, revision: Revision, after: Option<&[u8]>) -> Result<i64, Error> {
-        let at = readable(revision, self.revision, self.compacted)?;
-        let Some(bounds) = bounds(range, after) else { return Ok(0) };
-        Ok(self.index.range::<[u8], _>(bounds).filter(|(_, history)| history.exists_at(at)).count() as i64)
+        Ok(self.keys_at(range, readable(revision, self.revision, self.compacted)?, after))
     }
 
-    pub(super) fn keys_at(&self, range: &KeyRange, at: Revision) -> i64 {
-        let Some(bounds) = bounds(range, None) else { return 0 };
+    pub(super) fn keys_at(&self, range: &KeyRange, at: Revision, after: Option<&[u8]>) -> i64 {
+        let Some(bounds) = bounds(range, after) else { return 0 };
         self.index.range::<[u8], _>(bounds).filter(|(_, history)| history.exists_at(at)).count() as i64
     }
 

@@ -43,6 +43,7 @@ pub enum SortOrder {
     Descend,
 }
 
+/// As etcd's RangeRequest.
 #[derive(Clone, Debug)]
 pub struct RangeRequest {
     pub range: KeyRange,
@@ -89,7 +90,9 @@ pub struct RangeResponse {
     /// The store's revision when the request was executed, also when it read an older one.
     pub revision: Revision,
     pub kvs: Vec<Arc<KeyValue>>,
+    /// How many keys there are in the range, whatever the limit and the bounds on revisions leave out; see also [`RangeRequest::with_total_count`].
     pub count: i64,
+    /// The limit has left keys out.
     pub more: bool,
     /// What the caller leaves out.
     pub content: Content,
@@ -120,8 +123,11 @@ impl RangeRequest {
 pub struct PutRequest {
     pub key: Bytes,
     pub value: Bytes,
+    /// The lease that the key is attached to.
     pub lease: LeaseId,
+    /// Answer with what the key held before.
     pub prev_kv: bool,
+    /// Keep the value or the lease that the key has; it must exist.
     pub ignore_value: bool,
     pub ignore_lease: bool,
 }
@@ -141,6 +147,7 @@ pub struct DeleteRangeRequest {
 #[derive(Clone, Debug, Default)]
 pub struct DeleteRangeResponse {
     pub revision: Revision,
+    /// How many keys were deleted.
     pub deleted: i64,
     /// Filled only if asked for.
     pub prev_kvs: Vec<Arc<KeyValue>>,
@@ -154,6 +161,7 @@ pub enum CompareResult {
     Less,
 }
 
+/// What of a key is compared, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompareTarget {
     Version(i64),
@@ -163,6 +171,7 @@ pub enum CompareTarget {
     Lease(LeaseId),
 }
 
+/// A condition of a transaction.
 #[derive(Clone, Debug)]
 pub struct Compare {
     /// Every key in it must match.
@@ -179,6 +188,7 @@ pub enum RequestOp {
     Txn(TxnRequest),
 }
 
+/// Executes `success` if every condition holds, else `failure`.
 #[derive(Clone, Debug, Default)]
 pub struct TxnRequest {
     pub compare: Vec<Compare>,
@@ -197,6 +207,7 @@ pub enum ResponseOp {
 #[derive(Clone, Debug, Default)]
 pub struct TxnResponse {
     pub revision: Revision,
+    /// Every condition held.
     pub succeeded: bool,
     pub responses: Vec<ResponseOp>,
 }
@@ -209,6 +220,7 @@ pub enum AlarmKind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm {
+    /// The id of the member that it is about.
     pub member: u64,
     pub kind: AlarmKind,
 }

@@ -156,7 +156,7 @@ impl<'a> View<'a> {
         let planned = self.planned(range);
         let before = planned.keys().filter(|key| self.base.get(key).is_some()).count() as i64;
         let after = planned.values().flatten().count() as i64;
-        self.base.keys_at(range, self.base.revision) - before + after
+        self.base.keys_at(range, self.base.revision, None) - before + after
     }
 
     /// What of a range inside a transaction needs the view; `before` is the view before the transaction began.

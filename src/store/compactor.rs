@@ -105,7 +105,7 @@ impl<L: Log> Compactor<L> {
             (Vec::new(), ())
         });
         self.shared.collected.fetch_max(at.0, Ordering::Relaxed);
-        settle(&self.shared).await;
+        find_garbage(&self.shared).await;
         rounds.removed = (self.remove_garbage(checkpoint.at).await?, checkpoint.at);
         self.remove_internal(&checkpoint, rounds.previous.replace(place)).await?;
         // There is room again; who waits for it need not wait for the next look.
@@ -185,11 +185,11 @@ struct Rounds {
 }
 
 /// Finds what compaction has made garbage: in pieces, so that nobody waits long for the state. Until the store stops.
-async fn settle(shared: &Shared) {
+async fn find_garbage(shared: &Shared) {
     loop {
         // Before each piece: another compaction may have been applied since the last one.
         let stopped = !shared.hashes.taken(shared).await;
-        if stopped || !shared.hub.publish(|state| (Vec::new(), state.settle(PIECE))) {
+        if stopped || !shared.hub.publish(|state| (Vec::new(), state.find_garbage(PIECE))) {
             return;
         }
         tokio::task::yield_now().await;
@@ -198,7 +198,7 @@ async fn settle(shared: &Shared) {
 
 /// The lessor has told how far it is: it does the removing for all.
 pub(super) async fn removed_elsewhere(shared: &Shared, collected: Sequence, purged: Revision) {
-    settle(shared).await;
+    find_garbage(shared).await;
     shared.hub.publish(|state| {
         state.collected_elsewhere(collected);
         (Vec::new(), ())

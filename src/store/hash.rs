@@ -31,7 +31,7 @@ pub struct KeyspaceHash {
     pub revision: Revision,
 }
 
-/// What compactions came upon.
+/// The keyspace's hash as each compaction found it.
 pub struct Hashes {
     by_revision: Mutex<BTreeMap<Revision, KeyspaceHash>>,
     /// Changes when one was added.
@@ -71,7 +71,7 @@ impl Hashes {
     }
 }
 
-/// Hashes what each compaction comes upon, and so lets it go on. Runs until the store stops.
+/// Hashes the keyspace as each compaction finds it, and so lets it go on. Runs until the store stops.
 pub(super) async fn hash_compactions(shared: Arc<Shared>) {
     let mut compacted = shared.compacted.subscribe();
     let mut service = shared.service.subscribe();

@@ -14,6 +14,7 @@ use crate::state::{self, LeaseId, Request, Response, Revision};
 /// Before the lessor is asked again where nobody was it.
 const NO_LESSOR: Duration = Duration::from_millis(50);
 
+/// A lease as it was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Granted {
     pub id: LeaseId,
@@ -22,10 +23,12 @@ pub struct Granted {
     pub revision: Revision,
 }
 
+/// What is left of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseStatus {
     /// Seconds left.
     pub ttl: i64,
+    /// Seconds.
     pub granted_ttl: i64,
     /// In key order; filled if asked for.
     pub keys: Vec<Bytes>,
@@ -49,6 +52,7 @@ impl Store {
         }
     }
 
+    /// Ends a lease and deletes its keys, as one change. Returns the store's revision.
     pub async fn lease_revoke(&self, id: LeaseId) -> Result<Revision, Error> {
         match self.write(Request::LeaseRevoke { id }).await? {
             Response::LeaseRevoke { revision } => Ok(revision),

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::state::LeaseId;
+use crate::state::{LeaseId, MAX_LEASE_TTL};
 
 /// etcd raises smaller TTLs to its minimum: one and a half election timeouts of a second, rounded up. In seconds.
 pub const MIN_TTL: i64 = 2;
 
-/// The largest TTL, in seconds, that etcd takes.
-const MAX_TTL: i64 = 9_000_000_000;
-
+/// The leases' deadlines.
 #[derive(Default)]
 pub struct Lessor {
     leases: HashMap<LeaseId, Timer>,
@@ -75,7 +73,7 @@ impl Lessor {
         self.restart_all(now, &[]);
     }
 
-    /// Gives every lease its full TTL: nobody could be kept waiting for what he could not do. Revocations that are not sent yet are off;
+    /// Gives every lease its full TTL: no client shall lose a lease because its keepalives could not be answered. Revocations that are not sent yet are off;
     /// of those in `sent` it is not decided, so these leases stay expiring.
     pub fn restart_all(&mut self, now: Instant, sent: &[LeaseId]) {
         self.due.clear();
@@ -184,7 +182,7 @@ impl Lessor {
 }
 
 fn seconds(ttl: i64) -> Duration {
-    Duration::from_secs(ttl.clamp(0, MAX_TTL) as u64)
+    Duration::from_secs(ttl.clamp(0, MAX_LEASE_TTL) as u64)
 }
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ pub struct Checkpoint {
     pub void: Vec<Sequence>,
 }
 
+/// The first record of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genesis {
     /// Format version; an unknown one is refused.
@@ -120,6 +121,7 @@ pub struct Genesis {
     pub cluster: ClusterId,
     /// The revision the log starts from: 1, or an imported store's.
     pub revision: Revision,
+    /// The imported store's compacted revision, or 0.
     pub compacted: Revision,
 }
 
@@ -140,6 +142,7 @@ pub struct Incoming {
     pub identity: Identity,
 }
 
+/// What a message of the stream is to jine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Ours(Stamp, Record),
@@ -154,9 +157,12 @@ pub enum Content {
     },
 }
 
+/// See [`Incoming::identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
+    /// The entry's id, and which of its messages.
     Ours(EntryId, u32),
+    /// The hash.
     Foreign(u64),
 }
 
@@ -226,6 +232,7 @@ pub enum AppendError {
     Unknown(String),
 }
 
+/// Why nothing of a group was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Another message stands where the group was meant to begin.
@@ -336,6 +343,7 @@ pub trait Peers: Send + Sync + 'static {
     ) -> impl Future<Output = Result<tokio::sync::mpsc::Receiver<Question>, LogError>> + Send;
 }
 
+/// What another jine asks, and where to answer it.
 #[derive(Debug)]
 pub struct Question {
     pub question: Bytes,

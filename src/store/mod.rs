@@ -1,6 +1,4 @@
 //! The store: turns requests into entries of the log, the log into state, and state into answers and events.
-//!
-//! `rpc` sees [`Store`], [`WatchStream`] and [`Error`] and nothing else of this module.
 
 mod aside;
 mod claim;

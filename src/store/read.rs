@@ -23,6 +23,8 @@ pub enum Consistency {
 }
 
 impl Store {
+    /// What stands in a range of keys. Errors: a revision that was compacted or is yet to come; [`Error::NoLeader`] and [`Error::TimedOut`] where the
+    /// read has to be linearizable and the log does not answer.
     pub async fn range(&self, request: RangeRequest, consistency: Consistency) -> Result<RangeResponse, Error> {
         self.await_consistency(consistency).await?;
         let collected = self.collect(&request).await?;

@@ -29,6 +29,7 @@ pub struct Decided {
     pub content: Written,
 }
 
+/// What a valid entry says.
 #[derive(Debug, PartialEq)]
 pub enum Written {
     /// With the place where each op begins.
@@ -51,6 +52,7 @@ pub enum Broken {
     Damaged { at: Sequence, why: String },
 }
 
+/// Finds the valid entries in what stands in the log.
 pub struct Reader {
     cluster: ClusterId,
     /// The last place received; everything up to it is decided, but for `partial`.

@@ -48,7 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(7);
 /// What is free on the disk, if that can be seen.
 pub type DiskLeft = Box<dyn Fn() -> Option<u64> + Send + Sync>;
 
+/// How much more the log can take, and the NOSPACE alarm.
 pub struct Room {
+    /// Bytes (`--quota-backend-bytes`).
     quota: Option<u64>,
     /// The bytes that the log may come to; [`u64::MAX`]: any.
     limit: AtomicU64,
@@ -136,7 +138,7 @@ impl Room {
     }
 
     /// The alarm is in the log, or lifted.
-    pub fn settle(&self) {
+    pub fn alarm_noted(&self) {
         self.alarmed.store(false, Ordering::Relaxed);
     }
 
@@ -207,7 +209,7 @@ async fn store_alarm(shared: &Shared, member: u64) {
     let request = Request::AlarmRaise(Alarm { member, kind: AlarmKind::NoSpace });
     let _ = shared.writes().send(Write { request, reply, fenced: false, expires: None });
     if matches!(tokio::time::timeout(PATIENCE, stored).await, Ok(Ok(Ok(_)))) {
-        shared.room.settle();
+        shared.room.alarm_noted();
     }
 }
 

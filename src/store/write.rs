@@ -11,7 +11,10 @@ use crate::state::{
     Response, Revision, TxnRequest, TxnResponse,
 };
 
+/// Writes. Each returns once its entry is applied, or says why it is not: with [`Error::NoLeader`] and [`Error::Stopped`] it was not executed,
+/// with [`Error::TimedOut`] it was or was not, and with any other it was refused.
 impl Store {
+    /// Puts a key.
     pub async fn put(&self, request: PutRequest) -> Result<PutResponse, Error> {
         match self.write(Request::Put(request)).await? {
             Response::Put(response) => Ok(response),
@@ -19,6 +22,7 @@ impl Store {
         }
     }
 
+    /// Deletes a range of keys, as one change however many there are.
     pub async fn delete_range(&self, request: DeleteRangeRequest) -> Result<DeleteRangeResponse, Error> {
         match self.write(Request::DeleteRange(request)).await? {
             Response::DeleteRange(response) => Ok(response),
@@ -26,7 +30,7 @@ impl Store {
         }
     }
 
-    /// `consistency` is heeded only where no branch writes.
+    /// Executes a transaction: all of it at one revision. `consistency` is heeded only where no branch writes.
     pub async fn txn(&self, request: TxnRequest, consistency: Consistency) -> Result<TxnResponse, Error> {
         if request.only_reads() {
             return self.read_txn(request, consistency).await;
@@ -48,7 +52,7 @@ impl Store {
         self.inner.aside.run(effort, move || collected.finish(&request)).await
     }
 
-    /// With `physical`, returns only when what was superseded is gone from the log. Returns the store's revision.
+    /// Makes what was superseded at `revision` unreadable. With `physical`, returns only when what was superseded is gone from the log. Returns the store's revision.
     pub async fn compact(&self, revision: Revision, physical: bool) -> Result<Revision, Error> {
         let current = match self.write(Request::Compact { revision }).await? {
             Response::Compact { revision } => revision,
@@ -61,6 +65,7 @@ impl Store {
         Ok(current)
     }
 
+    /// The alarms that stand, in the order of their members.
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
         self.fence().await?;
         self.alarms_now()
@@ -75,7 +80,7 @@ impl Store {
     /// Returns the alarms that stand afterwards.
     pub async fn disarm(&self, alarm: Alarm) -> Result<Vec<Alarm>, Error> {
         if alarm == self.no_space() {
-            self.inner.shared.room.settle();
+            self.inner.shared.room.alarm_noted();
         }
         self.submit(Request::AlarmDisarm(alarm)).await?;
         self.alarms_now()
@@ -117,7 +122,7 @@ impl Store {
             "the store has reached its limit and takes no more: compact it, delete keys or raise the limit, then disarm the alarm"
         );
         match self.raise(self.no_space()).await {
-            Ok(_) => room.settle(),
+            Ok(_) => room.alarm_noted(),
             Err(error) => tracing::warn!(%error, "there is no room for the alarm either"),
         }
     }
@@ -205,7 +210,7 @@ impl RequestOp {
     }
 }
 
-/// The state machine answers each request in kind; anything else is a defect, told to the client and not a reason to fall over.
+/// The state machine answers each request in kind; anything else is a defect: logged, and the client is told of a time-out.
 pub(super) fn unexpected(response: &Response) -> Error {
     tracing::error!(?response, "the state machine answered another request than the one that was made");
     Error::TimedOut

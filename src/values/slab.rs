@@ -6,7 +6,7 @@
 //! take 600                 |1024|640|   |512|        of the smallest free part that is large enough; free: 2432 at 1664
 //! give back 600            |1024|    |512|           free neighbours are one part again
 //! ```
-//! So what is free never comes in more parts than what is taken, whatever the sizes were.
+//! So what is free comes in at most one part more than what is taken, whatever the sizes were.
 
 use std::collections::{BTreeMap, BTreeSet};
 

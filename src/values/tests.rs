@@ -133,7 +133,7 @@ proptest! {
             // A small one comes in however much there is.
             prop_assert!(memory(&values) <= limit + (requests.len() * SMALL) as u64);
         }
-        while plain.settle(1) | bounded.settle(1) {}
+        while plain.find_garbage(1) | bounded.find_garbage(1) {}
         prop_assert_eq!(hash(&plain), hash(&bounded));
         for revision in plain.compacted().0.max(1)..=plain.revision().0 {
             let request = everything(Revision(revision));

@@ -20,7 +20,7 @@ fn write(state: &mut State, requests: &[Request], readable: Revision, next: &mut
             state.apply(&entry, &at);
         }
     }
-    while state.settle(3) {}
+    while state.find_garbage(3) {}
 }
 
 fn states(elsewhere: bool) -> State {

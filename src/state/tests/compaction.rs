@@ -87,7 +87,7 @@ fn a_long_compaction_is_settled_piece_by_piece_and_seen_at_once() {
     let below = machine.state.range(&RangeRequest { revision: Revision(199), ..range(all()) });
     assert_eq!(below.unwrap_err(), Error::Compacted(Revision(200)));
     let held = machine.state.live_bytes();
-    assert!(machine.state.settle(10));
+    assert!(machine.state.find_garbage(10));
     assert!(machine.state.live_bytes() <= held);
     // Others write meanwhile, and compact again.
     machine.put("0", "y");

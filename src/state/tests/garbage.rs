@@ -195,12 +195,12 @@ impl Pair {
         let (removed, at) = std::mem::take(&mut self.removed);
         self.lessor.state.collected(&removed);
         self.collected = self.collected.max(at);
-        while self.lessor.state.settle(3) {}
+        while self.lessor.state.find_garbage(3) {}
         self.removed = (self.lessor.state.garbage(checkpoint, None, usize::MAX), checkpoint);
     }
 
     fn tell(&mut self) {
-        while self.follower.settle(3) {}
+        while self.follower.find_garbage(3) {}
         self.follower.collected_elsewhere(self.collected);
     }
 

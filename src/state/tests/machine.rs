@@ -58,7 +58,7 @@ impl Machine {
 
     pub(super) fn compact(&mut self, revision: i64) {
         self.run(Request::Compact { revision: Revision(revision) }).expect("a compaction");
-        while self.state.settle(3) {}
+        while self.state.find_garbage(3) {}
     }
 
     pub(super) fn grant(&mut self, id: i64) {

@@ -158,7 +158,7 @@ impl Twins {
             Step::Report(some) => self.report(*some),
             Step::Crash(undone, late) => self.crash(*undone, *late),
         }
-        self.state.settle(self.log.next as usize % 4);
+        self.state.find_garbage(self.log.next as usize % 4);
         same(&self.state, &self.sound)
     }
 
@@ -205,8 +205,8 @@ impl Twins {
 
     fn collect_all(&mut self) {
         self.take_checkpoint();
-        while self.state.settle(1) {}
-        while self.sound.settle(7) {}
+        while self.state.find_garbage(1) {}
+        while self.sound.find_garbage(7) {}
         while let garbage @ [_, ..] = &self.state.garbage(self.checkpoint.at, None, usize::MAX)[..] {
             for garbage in garbage {
                 self.log.turn(garbage, Stored::Present, Stored::Gone);
@@ -288,7 +288,7 @@ fn what_comes_back_without_its_delete_is_freed_again() {
             state.apply(&entry, &at);
         }
         raise(&mut state);
-        while state.settle(1) {}
+        while state.find_garbage(1) {}
         assert_eq!((state.held(), state.live_bytes()), (1, 2), "late: {late}");
         let garbage = state.garbage(Sequence(9), None, usize::MAX);
         let targets: Vec<_> = garbage.iter().map(|garbage| (garbage.target.clone(), garbage.below)).collect();

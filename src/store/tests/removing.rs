@@ -106,7 +106,7 @@ async fn a_checkpoint_keeps_void_messages_void() {
     let stream = Stream::new();
     let a = open(&stream, 10).await;
     a.put("k", "1").await.unwrap();
-    // A foreign message takes the first place of another jine's group of two, and the second is stored (rule 3's trap).
+    // A foreign message takes the first place of another jine's group of two, and the second is stored.
     let group = Sequence(stream.last() + 1);
     stream.put_foreign();
     let stamp = Stamp {
