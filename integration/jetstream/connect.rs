@@ -178,7 +178,7 @@ async fn no_jetstream_on_the_server_or_for_the_account() {
 const PERMISSIONS: &str = r#"
 publish: [ "$KV.jine.>", "$JS.API.STREAM.CREATE.KV_jine", "$JS.API.STREAM.UPDATE.KV_jine", "$JS.API.STREAM.INFO.KV_jine",
   "$JS.API.STREAM.MSG.GET.KV_jine", "$JS.API.STREAM.PURGE.KV_jine", "$JS.API.CONSUMER.CREATE.KV_jine",
-  "$JS.API.CONSUMER.DELETE.KV_jine.*", "$JS.FC.KV_jine.>", "$JINE.jine.>", "_INBOX.>" ]
+  "$JS.API.CONSUMER.DELETE.KV_jine.*", "$JS.FC.KV_jine.>", "$JS.API.INFO", "$JINE.jine.>", "_INBOX.>" ]
 subscribe: [ "_INBOX.>", "$JINE.jine.>", "$JS.EVENT.ADVISORY.STREAM.*.KV_jine" ]
 "#;
 
