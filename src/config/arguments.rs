@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(env = "JINE_ENDPOINT", hide_env_values = true)]
     pub endpoint: String,
 
-    /// Directory of the nats-server that jine runs itself; not used with another one, but for --value-memory
+    /// Directory for the data of jine's own nats-server, and for the file of --value-memory; otherwise not used
     #[arg(long, value_name = "DIR", default_value = "jine.data", help_heading = "Storage")]
     #[arg(env = "JINE_DATA_DIR", hide_env_values = true)]
     pub data_dir: PathBuf,
@@ -63,8 +63,8 @@ pub struct Arguments {
     #[arg(env = "JINE_INITIAL_CLUSTER_STATE", hide_env_values = true)]
     pub initial_cluster_state: String,
 
-    /// The most memory for values, in bytes or as 64MiB: those that it has no room for are in a file in --data-dir, which is slower; 0: all
-    /// of 128 bytes and more [default: all values are in memory]
+    /// The most memory for values, in bytes or as 64MiB; values beyond it are kept in a file in --data-dir, which is slower. 0 keeps all
+    /// values of 128 bytes and more there [default: all values are in memory]
     #[arg(long, value_name = "BYTES", help_heading = "Storage", env = "JINE_VALUE_MEMORY", hide_env_values = true)]
     pub value_memory: Option<String>,
 
@@ -119,8 +119,8 @@ pub struct Arguments {
     #[arg(env = "JINE_JETSTREAM_DOMAIN", hide_env_values = true)]
     pub jetstream_domain: Option<String>,
 
-    /// What sync_interval is in the configuration of NATS, which no client can find out: always, or a duration [default: 2m]. With one
-    /// replica compacting waits until its checkpoint is on disk, which without always takes twice as long
+    /// sync_interval as it is in the configuration of the NATS servers, which no client can find out: always, or a duration [default: 2m].
+    /// With one replica, what was compacted is removed from the stream only after twice that time; with always, at once
     #[arg(long, value_name = "INTERVAL", help_heading = "Connection to NATS")]
     #[arg(env = "JINE_NATS_SYNC_INTERVAL", hide_env_values = true)]
     pub nats_sync_interval: Option<String>,
@@ -155,13 +155,14 @@ pub struct Arguments {
     #[arg(env = "JINE_TRUSTED_CA_FILE", hide_env_values = true)]
     pub trusted_ca_file: Option<PathBuf>,
 
-    /// Demand a certificate of every client; needs --trusted-ca-file
+    /// As etcd's. It needs --trusted-ca-file, which demands a certificate of every client by itself
     #[arg(long, value_name = "BOOL", help_heading = "Clients", action = ArgAction::Set)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false)]
     #[arg(hide_default_value = true, env = "JINE_CLIENT_CERT_AUTH", hide_env_values = true)]
     pub client_cert_auth: bool,
 
-    /// The most operations in one transaction, up to 1000 less one for each message's worth (1 MiB) of --max-request-bytes
+    /// The most operations in one transaction. The largest one has to fit 1000 messages of NATS: each operation takes one, and
+    /// --max-request-bytes one for each time that it holds max_payload (of NATS, 1 MiB by default)
     #[arg(long, value_name = "N", default_value = "128", help_heading = "Behaviour as etcd")]
     #[arg(env = "JINE_MAX_TXN_OPS", hide_env_values = true)]
     pub max_txn_ops: String,
@@ -186,7 +187,7 @@ pub struct Arguments {
     #[arg(env = "JINE_WATCH_PROGRESS_NOTIFY_INTERVAL", hide_env_values = true)]
     pub watch_progress_notify_interval: String,
 
-    /// What --auto-compaction-retention says: periodic, for how long history is kept, or revision, how many revisions of it
+    /// How --auto-compaction-retention is read: periodic (a duration) or revision (a number of revisions)
     #[arg(long, value_name = "MODE", default_value = "periodic", help_heading = "Behaviour as etcd")]
     #[arg(env = "JINE_AUTO_COMPACTION_MODE", hide_env_values = true)]
     pub auto_compaction_mode: String,
@@ -197,7 +198,7 @@ pub struct Arguments {
     #[arg(env = "JINE_AUTO_COMPACTION_RETENTION", hide_env_values = true)]
     pub auto_compaction_retention: String,
 
-    /// As kine's: every so often, compact what was history the time before; 0: do not. Instead of --auto-compaction-retention
+    /// As kine's: so often, compact at the revision of the time before; 0: do not. Cannot be given with --auto-compaction-retention
     #[arg(long, value_name = "DURATION", default_value = "0", help_heading = "Behaviour as etcd")]
     #[arg(env = "JINE_COMPACT_INTERVAL", hide_env_values = true)]
     pub compact_interval: String,
@@ -222,7 +223,7 @@ pub struct Arguments {
     #[arg(env = "JINE_LOG_LEVEL", hide_env_values = true)]
     pub log_level: String,
 
-    /// plain or json; the log goes to standard error
+    /// plain or json; jine's output goes to standard error
     #[arg(long, value_name = "FORMAT", default_value = "plain", help_heading = "Observing")]
     #[arg(env = "JINE_LOG_FORMAT", hide_env_values = true)]
     pub log_format: String,
