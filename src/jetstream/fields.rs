@@ -13,8 +13,12 @@ impl<'a> Fields<'a> {
     pub(super) fn parse(words: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let mut fields = Fields { words: [None; MOST] };
         for (i, word) in words.enumerate() {
-            let pair = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
-            *fields.words.get_mut(i).ok_or("too many fields")? = Some(pair);
+            // Names are of a few bytes, too few for what `split_once` makes of it.
+            let (name, value) = match word.bytes().position(|byte| byte == b'=') {
+                Some(at) => (&word[..at], &word[at + 1..]),
+                None => return Err(format!("{word:?} is not name=value")),
+            };
+            *fields.words.get_mut(i).ok_or("too many fields")? = Some((name, value));
         }
         Ok(fields)
     }

@@ -1,6 +1,7 @@
 //! A message as it stands in the stream → [`Incoming`].
 
 use async_nats::HeaderMap;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::names::Names;
@@ -41,7 +42,7 @@ pub(super) fn incoming(
     sequence: Sequence,
     subject: &str,
     headers: Headers<'_>,
-    payload: &[u8],
+    payload: &Bytes,
     time: i64,
 ) -> Incoming {
     let content = match subject.strip_prefix(&names.stored) {

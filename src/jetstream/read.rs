@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -90,7 +91,14 @@ fn incoming(link: &Link, stored: Stored) -> Result<Incoming, LogError> {
     let headers = STANDARD.decode(&stored.hdrs).map_err(|_| damaged("header"))?;
     let time = rfc3339::nanoseconds(&stored.time).ok_or_else(|| damaged("time"))?;
     let headers = String::from_utf8_lossy(&headers);
-    Ok(message::incoming(&link.names, Sequence(stored.seq), &stored.subject, Headers::parse(&headers), &payload, time))
+    Ok(message::incoming(
+        &link.names,
+        Sequence(stored.seq),
+        &stored.subject,
+        Headers::parse(&headers),
+        &Bytes::from(payload),
+        time,
+    ))
 }
 
 #[derive(Deserialize)]

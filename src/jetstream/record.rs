@@ -62,7 +62,7 @@ pub(super) struct Raw<'a> {
     pub(super) tokens: &'a str,
     pub(super) jine: Option<&'a str>,
     pub(super) key: Option<&'a str>,
-    pub(super) payload: &'a [u8],
+    pub(super) payload: &'a Bytes,
 }
 
 pub(super) fn encode(outgoing: Outgoing) -> Encoded {
@@ -177,7 +177,7 @@ fn alarm_name(kind: AlarmKind) -> &'static str {
     }
 }
 
-/// What a message says. The payload is copied, so that nothing holds on to a read buffer.
+/// What a message says. A value is a part of the payload, and may hold on to a read buffer until the state copies it.
 pub(super) fn decode(raw: Raw<'_>) -> Content {
     let Some(jine) = raw.jine else {
         return Content::Foreign { subject: raw.tokens.to_owned() };
@@ -277,7 +277,7 @@ fn decode_put(key: Bytes, fields: &mut Fields<'_>, part: u32, raw: Raw<'_>) -> R
         sub: decode_sub(fields, part, chunk)?,
         chunk,
         chunks,
-        value: Bytes::copy_from_slice(raw.payload),
+        value: raw.payload.clone(),
     })
 }
 

@@ -194,7 +194,7 @@ fn the_usual_header_is_short() {
 
 #[test]
 fn what_is_not_ours_is_foreign_and_what_is_not_understood_unreadable() {
-    let foreign = decode(Raw { tokens: "a", jine: None, key: None, payload: b"x" });
+    let foreign = decode(Raw { tokens: "a", jine: None, key: None, payload: &Bytes::from_static(b"x") });
     assert_eq!(foreign, Content::Foreign { subject: "a".into() });
     for (tokens, jine) in [
         ("a", "2 put id=1-1 log=1 n=1 at=1 r=1".to_owned()),
@@ -215,7 +215,7 @@ fn what_is_not_ours_is_foreign_and_what_is_not_understood_unreadable() {
         ("=jine.checkpoint", format!("1 checkpoint {START}")),
         ("=jine.tombstones", format!("1 tombstones {START} r=1")),
     ] {
-        let content = decode(Raw { tokens, jine: Some(&jine), key: None, payload: b"x" });
+        let content = decode(Raw { tokens, jine: Some(&jine), key: None, payload: &Bytes::from_static(b"x") });
         assert!(matches!(content, Content::Unreadable { .. }), "{tokens} {jine}: {content:?}");
     }
 }
@@ -278,6 +278,6 @@ proptest! {
 
     #[test]
     fn garbage_never_panics(tokens in ".{0,40}", jine in ".{0,80}", payload in proptest::collection::vec(any::<u8>(), 0..40)) {
-        decode(Raw { tokens: &tokens, jine: Some(&jine), key: Some(&jine), payload: &payload });
+        decode(Raw { tokens: &tokens, jine: Some(&jine), key: Some(&jine), payload: &payload.clone().into() });
     }
 }

@@ -1,5 +1,6 @@
 //! What an entry does to the state.
 
+use std::collections::btree_map;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -140,23 +141,31 @@ impl State {
     /// Key and value come to memory of their own: what comes in is often a slice of a large buffer, which would live as
     /// long. A key that is known is shared, and so is a value that was taken from the version before (where that is in memory).
     fn insert(&mut self, mut kv: KeyValue) -> (Arc<KeyValue>, Option<Arc<KeyValue>>) {
-        let history = self.index.get_mut(&kv.key);
-        let newest = history.as_ref().and_then(|history| history.newest());
+        // One search for both, as each takes long in a large index.
+        let entry = self.index.entry(Bytes::copy_from_slice(&kv.key));
+        let newest = match &entry {
+            btree_map::Entry::Occupied(known) => known.get().newest(),
+            btree_map::Entry::Vacant(_) => None,
+        };
         let taken = newest.map(|newest| &newest.value).filter(|value| value.is_same(&kv.value));
         kv.value = match (taken, &self.values) {
             (Some(value), _) => value.clone(),
             (None, Some(values)) => values.keep(&kv.value.bytes()),
             (None, None) => Bytes::copy_from_slice(&kv.value.bytes()).into(),
         };
-        kv.key = newest.map_or_else(|| Bytes::copy_from_slice(&kv.key), |newest| newest.key.clone());
+        kv.key = entry.key().clone();
         let kv = Arc::new(kv);
-        let Some(history) = history else {
-            self.index.insert(kv.key.clone(), KeyHistory::new(kv.clone()));
-            return (kv, None);
-        };
-        let prev = history.latest().cloned();
-        history.push(kv.clone());
-        (kv, prev)
+        match entry {
+            btree_map::Entry::Occupied(mut known) => {
+                let prev = known.get().latest().cloned();
+                known.get_mut().push(kv.clone());
+                (kv, prev)
+            }
+            btree_map::Entry::Vacant(new) => {
+                new.insert(KeyHistory::new(kv.clone()));
+                (kv, None)
+            }
+        }
     }
 
     fn remember(&mut self, revision: Revision, events: Vec<Arc<Event>>) -> Option<Arc<RevisionEvents>> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::engine::{Command, Shared};
 use super::log::{Checkpoint, Log, LogError, SessionId, Target};
@@ -18,6 +19,13 @@ use crate::state::{Garbage, GarbageTarget, Revision, Sequence};
 
 /// Purges on their way at once: more slow down other writes, above all where the log is replicated.
 const PURGES: usize = 4;
+
+/// Of a log that is not replicated each purge holds up the writes that come meanwhile. So there they go one by one, and while somebody writes
+/// each is followed by a pause of so many times as long as it took …
+const PAUSE: u32 = 4;
+
+/// … for so long in a round. Where there is more to remove, being done counts more: what is not removed is read at the next start.
+const GENTLE: Duration = Duration::from_secs(30);
 
 /// Garbage looked at under one lock of the state.
 const PIECE: usize = 500;
@@ -137,6 +145,8 @@ impl<L: Log> Compactor<L> {
 
     async fn remove_garbage(&self, upto: Sequence) -> Result<Vec<Garbage>, LogError> {
         let mut removed: Vec<Garbage> = Vec::new();
+        let (began, replicated) = (Instant::now(), self.log.traits().replicated);
+        let mut written = self.shared.counters.groups.load(Ordering::Relaxed);
         loop {
             let piece = {
                 let state = self.shared.state();
@@ -146,11 +156,33 @@ impl<L: Log> Compactor<L> {
                 return Ok(removed);
             }
             // An iterator of futures, and not a closure in the stream, or the compiler cannot tell that this may be sent.
-            let purges: Vec<_> =
-                piece.iter().map(|garbage| self.purge(target(&garbage.target), garbage.below)).collect();
-            stream::iter(purges).buffer_unordered(PURGES).try_collect::<()>().await?;
+            let purges = piece.iter().map(|garbage| self.purge(target(&garbage.target), garbage.below));
+            if replicated || began.elapsed() > GENTLE {
+                let purges: Vec<_> = purges.collect();
+                stream::iter(purges).buffer_unordered(PURGES).try_collect::<()>().await?;
+            } else {
+                for purge in purges {
+                    self.gently(purge, &mut written).await?;
+                }
+            }
             removed.extend(piece);
         }
+    }
+
+    /// And leaves time to those who write.
+    /// `written`: so many groups were when it was looked at last.
+    async fn gently(
+        &self,
+        purge: impl Future<Output = Result<(), LogError>>,
+        written: &mut u64,
+    ) -> Result<(), LogError> {
+        let began = Instant::now();
+        purge.await?;
+        let groups = self.shared.counters.groups.load(Ordering::Relaxed);
+        if std::mem::replace(written, groups) != groups {
+            tokio::time::sleep(began.elapsed() * PAUSE).await;
+        }
+        Ok(())
     }
 
     /// Records that the checkpoint stands for. The two newest checkpoints stay.

@@ -145,20 +145,30 @@ impl<L: Log> Engine<L> {
 
     /// Reads what the log holds at the next place.
     pub(super) fn feed(&mut self, followed: Followed) -> Result<(), Trouble> {
+        let mut decided = Vec::new();
+        let fed = self.feed_without_applying(followed, &mut decided);
+        self.apply(decided);
+        fed
+    }
+
+    /// What it decides is the caller's to apply, also where this fails.
+    pub(super) fn feed_without_applying(
+        &mut self,
+        followed: Followed,
+        decided: &mut Vec<Decided>,
+    ) -> Result<(), Trouble> {
         match followed {
             Followed::Message(message) => {
-                self.cross_base(message.sequence)?;
+                self.cross_base(message.sequence, decided)?;
                 if message.sequence > self.reader.last() {
                     self.mark = Some((message.sequence, message.identity));
                     self.note_foreign(&message.content);
                 }
-                let decided = self.reader.receive(message)?;
-                self.apply(decided);
+                decided.extend(self.reader.receive(message)?);
             }
             Followed::Reached(reached) => {
-                self.cross_base(reached.next())?;
-                let decided = self.reader.reached(reached);
-                self.apply(decided.into_iter().collect());
+                self.cross_base(reached.next(), decided)?;
+                decided.extend(self.reader.reached(reached));
             }
         }
         Ok(())
@@ -174,9 +184,10 @@ impl<L: Log> Engine<L> {
     }
 
     /// Past the checkpoint the replay went by: the state must be what its author had.
-    fn cross_base(&mut self, next: Sequence) -> Result<(), Trouble> {
+    fn cross_base(&mut self, next: Sequence, decided: &mut Vec<Decided>) -> Result<(), Trouble> {
         let Some((unfinished, checkpoint)) = self.reader.cross_base(next) else { return Ok(()) };
-        self.apply(unfinished.into_iter().collect());
+        decided.extend(unfinished);
+        self.apply(std::mem::take(decided));
         self.shared.hub.publish(|state| {
             state.raise(checkpoint.at, checkpoint.revision, checkpoint.compacted);
             (Vec::new(), ())

@@ -16,7 +16,7 @@ use crate::store::fence::Fence;
 use crate::store::log::{
     Checkpoint, ClusterId, Content, Follow, Followed, Genesis, Incoming, Log, LogError, Record, Target,
 };
-use crate::store::reader::Reader;
+use crate::store::reader::{Decided, Reader};
 
 /// How often a long replay says how far it is.
 const SAY: Duration = Duration::from_secs(2);
@@ -24,6 +24,9 @@ const SAY: Duration = Duration::from_secs(2);
 /// How long nothing may be received below a place that is known to be taken. A replica that is far behind, or has stopped for an error of
 /// its disk, goes on with its heartbeats, and the next follower begins on another.
 const STUCK: Duration = Duration::from_secs(5);
+
+/// How many entries are applied at a time, by one who reads what is behind.
+const TOGETHER: usize = 256;
 
 impl<L: Log> Engine<L> {
     /// Reads the whole log; tries without limit while it cannot be reached.
@@ -133,6 +136,14 @@ impl<L: Log> Engine<L> {
 
     /// Follows until everything up to `target`, a place that a fence has named, is received.
     pub(super) async fn read_to(&mut self, target: Sequence) -> Result<(), Trouble> {
+        let mut decided = Vec::new();
+        let read = self.read_without_applying(target, &mut decided).await;
+        self.apply(decided);
+        read
+    }
+
+    /// Applies many entries at a time; the last of them are the caller's to apply, also where this fails.
+    async fn read_without_applying(&mut self, target: Sequence, decided: &mut Vec<Decided>) -> Result<(), Trouble> {
         let mut said = Instant::now();
         let mut moved = (self.reader.last(), Instant::now());
         while self.reader.last() < target {
@@ -148,11 +159,14 @@ impl<L: Log> Engine<L> {
             self.check_echo(&followed)?;
             if place(&followed) > target && self.needs_fences() {
                 // Whatever there is up to the target was delivered before this, which has to wait for a fence of its own.
-                self.feed(Followed::Reached(target))?;
+                self.feed_without_applying(Followed::Reached(target), decided)?;
                 self.unfenced.push_front(followed);
                 break;
             }
-            self.feed(followed)?;
+            self.feed_without_applying(followed, decided)?;
+            if decided.len() >= TOGETHER {
+                self.apply(std::mem::take(decided));
+            }
             if said.elapsed() > SAY {
                 said = Instant::now();
                 let at = self.reader.last();
