@@ -31,6 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .codec_path("crate::pb::Codec")
         // What jine does not serve (rpc/unserved.rs) needs no code.
         .generate_default_stubs(true)
+        // The tests' clients make their channels themselves.
+        .build_transport(false)
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
