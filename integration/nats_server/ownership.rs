@@ -129,6 +129,6 @@ fn a_directory_that_cannot_be_made_is_told() {
     let file = data.path().join("file");
     File::create(&file).unwrap().as_raw_fd();
     let (code, text) = finish(&mut embedded(&file.join("below")));
-    assert_eq!(code, 1);
+    assert_eq!(code, 78);
     assert!(text.contains("cannot be made"), "{text}");
 }

@@ -25,8 +25,9 @@ const SAY: Duration = Duration::from_secs(2);
 /// its disk, goes on with its heartbeats, and the next follower begins on another.
 const STUCK: Duration = Duration::from_secs(5);
 
-/// How many entries are applied at a time, by one who reads what is behind.
+/// How many entries, or bytes of values, are applied at a time by one who reads what is behind.
 const TOGETHER: usize = 256;
+const TOGETHER_BYTES: usize = 1 << 20;
 
 impl<L: Log> Engine<L> {
     /// Reads the whole log; tries without limit while it cannot be reached.
@@ -146,6 +147,7 @@ impl<L: Log> Engine<L> {
     async fn read_without_applying(&mut self, target: Sequence, decided: &mut Vec<Decided>) -> Result<(), Trouble> {
         let mut said = Instant::now();
         let mut moved = (self.reader.last(), Instant::now());
+        let mut bytes = 0;
         while self.reader.last() < target {
             if self.reader.last() > moved.0 {
                 moved = (self.reader.last(), Instant::now());
@@ -163,9 +165,11 @@ impl<L: Log> Engine<L> {
                 self.unfenced.push_front(followed);
                 break;
             }
+            bytes += value_bytes(&followed);
             self.feed_without_applying(followed, decided)?;
-            if decided.len() >= TOGETHER {
+            if decided.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
                 self.apply(std::mem::take(decided));
+                bytes = 0;
             }
             if said.elapsed() > SAY {
                 said = Instant::now();
@@ -225,5 +229,12 @@ impl<L: Log> Engine<L> {
             }
         }
         Ok(newest)
+    }
+}
+
+fn value_bytes(followed: &Followed) -> usize {
+    match followed {
+        Followed::Message(Incoming { content: Content::Ours(_, Record::Put { value, .. }), .. }) => value.len(),
+        _ => 0,
     }
 }
