@@ -31,6 +31,11 @@ impl Disk {
         Ok(disk)
     }
 
+    fn if_allowed() -> Option<Disk> {
+        let made = Disk::make();
+        made.inspect_err(|why| println!("skipped: a power cut: loop mounts are not allowed here: {why}")).ok()
+    }
+
     fn image(&self) -> PathBuf {
         self.folder.path().join("image")
     }
@@ -89,10 +94,7 @@ async fn load_and_cut(jine: &mut Jine, disk: &Disk, account: &mut Account, round
 }
 
 async fn survives(cuts: u64) {
-    let disk = match Disk::make() {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a power cut: loop mounts are not allowed here: {why}"),
-    };
+    let Some(disk) = Disk::if_allowed() else { return };
     let data = disk.root().join("data");
     let mut account = Account::new();
     for round in 0..cuts {
@@ -132,10 +134,7 @@ async fn no_acknowledged_write_is_lost_when_the_power_is_cut_thirty_times() {
 /// That the cuts are real: a server that syncs every two minutes loses what it has acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_takes_what_is_not_synced() {
-    let disk = match Disk::make() {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a power cut: loop mounts are not allowed here: {why}"),
-    };
+    let Some(disk) = Disk::if_allowed() else { return };
     let store = disk.root().join("store");
     let mut server = NatsServer::start_with(&format!("jetstream {{ store_dir: '{}' }}\n", store.display())).await;
     let mut jine = Jine::start(external(&server.url()));
@@ -156,10 +155,7 @@ async fn a_power_cut_takes_what_is_not_synced() {
 /// files are copied, so that none of them is synced.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_after_a_start_survives_a_power_cut() {
-    let disk = match Disk::make() {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a power cut: loop mounts are not allowed here: {why}"),
-    };
+    let Some(disk) = Disk::if_allowed() else { return };
     let data = disk.root().join("data");
     let mut jine = Jine::start(embedded(&data));
     let client = jine.client();
