@@ -133,9 +133,13 @@ impl Store {
     }
 
     async fn ask_lessor(&self, ask: Ask) -> Option<Told> {
-        let lessor = self.inner.shared.claim().filter(|_| !self.inner.backend.exclusive())?;
-        let answer = self.inner.backend.ask(lessor, ask.encode(), PATIENCE).await.ok()?;
-        Told::decode(&answer)
+        let mut claimed = self.inner.shared.claimed.subscribe();
+        let lessor = claimed.borrow_and_update().filter(|_| !self.inner.backend.exclusive())?;
+        tokio::select! {
+            answer = self.inner.backend.ask(lessor, ask.encode(), PATIENCE) => Told::decode(&answer.ok()?),
+            // One that does not answer any more has been replaced: the new one knows.
+            _ = claimed.changed() => None,
+        }
     }
 }
 

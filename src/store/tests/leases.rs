@@ -32,6 +32,26 @@ async fn another_takes_the_place_of_a_dead_lessor() {
     assert_eq!(second.store.lease_keep_alive(LeaseId(5)).await, Ok(None));
 }
 
+/// A keepalive that waits for a lessor that does not answer is answered by the next one: the client would come again too late.
+#[tokio::test(start_paused = true)]
+async fn a_keepalive_outlives_the_lessor_that_it_waits_for() {
+    for after in 0..20 {
+        let stream = Stream::new();
+        let (a, b) = (open(&stream, 10).await, open(&stream, 11).await);
+        a.store.lease_grant(LeaseId(5), 2).await.unwrap();
+        eventually("there is a lessor", || a.store.inner.shared.claim().is_some()).await;
+        let (first, second) = if a.store.inner.shared.claim() == Some(SessionId(10)) { (&a, &b) } else { (&b, &a) };
+        // It is there, and says nothing.
+        first.log.freeze(true);
+        for_ms(100 * after).await;
+        assert_eq!(
+            second.store.lease_keep_alive(LeaseId(5)).await,
+            Ok(Some(2)),
+            "begun {after} tenths of a second later"
+        );
+    }
+}
+
 /// Rule 11: an expiry that another's claim overtook is not tried again.
 #[tokio::test(start_paused = true)]
 async fn a_deposed_lessor_expires_nothing() {
