@@ -64,6 +64,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         }
         Err(error) => Err(error),
     };
+    // Told again where it was a signal; here it may have ended by itself.
     systemd::stopping();
     if let Some(nats) = nats {
         nats.stop().await;

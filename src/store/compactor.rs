@@ -169,8 +169,7 @@ impl<L: Log> Compactor<L> {
         }
     }
 
-    /// And leaves time to those who write.
-    /// `written`: so many groups were when it was looked at last.
+    /// Purges, and leaves time to those who write. `written`: how many groups there were when it was looked at last.
     async fn gently(
         &self,
         purge: impl Future<Output = Result<(), LogError>>,

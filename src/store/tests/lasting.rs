@@ -23,7 +23,7 @@ fn next_message(stream: &Stream, entry: u64, revision: i64) -> Outgoing {
     Outgoing { stamp, record: put_record("unsynced", revision, "v") }
 }
 
-/// Rule 10: without it B serves, and sends to watchers, what a power cut takes back.
+/// Without it B serves, and sends to watchers, what a power cut takes back.
 #[tokio::test(start_paused = true)]
 async fn what_is_not_synced_is_neither_served_nor_sent() {
     let stream = Stream::new();
@@ -38,7 +38,7 @@ async fn what_is_not_synced_is_neither_served_nor_sent() {
     assert_eq!(b.get("unsynced").await, Ok(Some("v".into())));
 }
 
-/// Rule 10: the fence's answer comes before the message that it covers.
+/// The fence's answer comes before the message that it covers.
 #[tokio::test(start_paused = true)]
 async fn a_read_waits_for_a_follower_that_is_slower_than_its_fence() {
     let stream = Stream::new();
@@ -77,7 +77,7 @@ async fn a_fence_at_a_place_that_is_removed_is_passed() {
     assert_eq!(b.get("a").await, Ok(Some("2".into())));
 }
 
-/// Rule 3: what was planned while others' messages waited for a fence is planned again after them.
+/// What was planned while others' messages waited for a fence is planned again after them.
 #[tokio::test(start_paused = true)]
 async fn a_write_planned_while_others_wait_for_a_fence_is_planned_again() {
     let stream = Stream::new();
@@ -92,7 +92,7 @@ async fn a_write_planned_while_others_wait_for_a_fence_is_planned_again() {
     assert_eq!((all[0].version, all[0].create_revision), (2, Revision(2)));
 }
 
-/// Rule 12, one trap each.
+/// What is checked when the log is taken up again, one trap each.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_is_not_the_one_that_was_read_is_refused() {
     type Trap = fn(&Stream);
@@ -119,7 +119,7 @@ async fn a_log_that_is_not_the_one_that_was_read_is_refused() {
     }
 }
 
-/// Rule 12: the last message received is gone: a new state, and no watch goes on as if nothing had been. Rule 9: and nothing is
+/// The last message received is gone: a new state, and no watch goes on as if nothing had been. And nothing is
 /// served, nor a watch begun, while it is read.
 #[tokio::test(start_paused = true)]
 async fn a_mark_that_is_gone_drops_the_state_and_the_watches() {
@@ -170,7 +170,7 @@ async fn a_half_read_state_is_not_served() {
     assert!(half_read);
 }
 
-/// Rule 8: a crash at any step of a compaction leaves a log that reads the same, and the next one finishes it.
+/// A crash at any step of a compaction leaves a log that reads the same, and the next one finishes it.
 #[tokio::test(start_paused = true)]
 async fn a_compaction_may_end_at_any_step() {
     for purges in 1..30 {
@@ -201,7 +201,7 @@ async fn a_compaction_may_end_at_any_step() {
     }
 }
 
-/// Rule 9: a follower that lags behind a purge takes the checkpoint's state over, and its watches end.
+/// A follower that lags behind a purge takes the checkpoint's state over, and its watches end.
 #[tokio::test(start_paused = true)]
 async fn a_follower_behind_a_purge_begins_anew() {
     let stream = Stream::new();
@@ -234,7 +234,7 @@ async fn a_follower_behind_a_purge_begins_anew() {
     }
 }
 
-/// Rule 4, where what was stored is removed before its author hears of it: its outcome cannot be known any more, and trying again could
+/// Where what was stored is removed before its author hears of it: its outcome cannot be known any more, and trying again could
 /// execute it twice.
 #[tokio::test(start_paused = true)]
 async fn a_stored_write_that_was_purged_before_its_author_came_back_is_not_repeated() {
@@ -254,7 +254,7 @@ async fn a_stored_write_that_was_purged_before_its_author_came_back_is_not_repea
     assert_eq!(a.revision(), 3);
 }
 
-/// Rule 9: entries that are missing with no checkpoint beyond are damage: stop and say where.
+/// Entries that are missing with no checkpoint beyond are damage: stop and say where.
 #[tokio::test(start_paused = true)]
 async fn missing_entries_without_a_checkpoint_are_damage() {
     let stream = Stream::new();

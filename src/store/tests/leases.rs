@@ -1,4 +1,4 @@
-//! Rule 11: who counts the seconds, and what is not held against those who could renew nothing.
+//! Who counts the seconds, and what is not held against those who could renew nothing.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::support::*;
 use crate::state::LeaseId;
 use crate::store::log::SessionId;
 
-/// Rule 11: the lessor dies, another takes its place, and the lease ends once, not before a full TTL from then.
+/// The lessor dies, another takes its place, and the lease ends once, not before a full TTL from then.
 #[tokio::test(start_paused = true)]
 async fn another_takes_the_place_of_a_dead_lessor() {
     let stream = Stream::new();
@@ -52,7 +52,7 @@ async fn a_keepalive_outlives_the_lessor_that_it_waits_for() {
     }
 }
 
-/// Rule 11: an expiry that another's claim overtook is not tried again.
+/// An expiry that another's claim overtook is not tried again.
 #[tokio::test(start_paused = true)]
 async fn a_deposed_lessor_expires_nothing() {
     let stream = Stream::new();

@@ -72,7 +72,7 @@ fn an_entry_counts_if_all_of_it_and_all_before_it_in_its_group_stand() {
     assert_eq!(read(&mut r, vec![at(10, message(3, 2, (1, 1), 10, 10))]), [3]);
 }
 
-/// Rule 1: another log's messages are nobody's, wherever they stand.
+/// Another log's messages are nobody's, wherever they stand.
 #[test]
 fn a_message_of_another_cluster_is_foreign() {
     let mut r = reader();
@@ -82,7 +82,7 @@ fn a_message_of_another_cluster_is_foreign() {
     assert_eq!(read(&mut r, vec![at(8, message(2, 1, (1, 1), 8, 8))]), [2]);
 }
 
-/// Rule 9: a jump in sequence is passed while the entries' numbers are dense.
+/// A jump in sequence is passed while the entries' numbers are dense.
 #[test]
 fn a_removed_place_counts_as_taken() {
     let mut r = reader();

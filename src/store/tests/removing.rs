@@ -21,7 +21,7 @@ fn delete_of(stream: &Stream, wanted: &str) -> Option<Sequence> {
     place_of(stream, |record| matches!(record, Record::Delete { key, .. } if key == wanted))
 }
 
-/// Rule 7: below a checkpoint anything may be missing, so only the checkpoint can tell that something live is.
+/// Below a checkpoint anything may be missing, so only the checkpoint can tell that something live is.
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_disagrees_with_its_checkpoint_stops() {
     let stream = Stream::exclusive();
@@ -59,7 +59,7 @@ async fn many_fences_are_removed_without_a_compaction() {
     assert_eq!(open(&stream, 11).await.all().await, a.all().await);
 }
 
-/// Rule 8: were the tombstone gone, and what it covers back after a power cut, the key would live again.
+/// Were the tombstone gone, and what it covers back after a power cut, the key would live again.
 #[tokio::test(start_paused = true)]
 async fn a_tombstone_goes_a_round_later_than_what_it_covers() {
     let stream = Stream::exclusive();
@@ -99,7 +99,7 @@ async fn a_compaction_asked_of_one_that_is_not_the_lessor_is_done_by_the_lessor(
     }
 }
 
-/// Rule 7: what stands where it was meant to and does not count all the same must not begin to count when the messages
+/// What stands where it was meant to and does not count all the same must not begin to count when the messages
 /// around it are gone.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_keeps_void_messages_void() {
@@ -133,7 +133,7 @@ async fn a_checkpoint_keeps_void_messages_void() {
     assert_eq!(b.get("k").await, Ok(Some("2".to_owned())));
 }
 
-/// Rule 8: the last claim stays, and so do the grants of live leases and the two newest checkpoints.
+/// The last claim stays, and so do the grants of live leases and the two newest checkpoints.
 #[tokio::test(start_paused = true)]
 async fn compaction_leaves_the_last_claim_live_grants_and_two_checkpoints() {
     let stream = Stream::new();

@@ -67,7 +67,7 @@ async fn those_who_come_back_share_a_group() {
     assert!(groups < 120, "1600 writes of 16 clients in {groups} groups");
 }
 
-/// Rule 3: without it (two groups in flight, B planned on A) a refused A leaves a B that was planned on a state that never was.
+/// Without it (two groups in flight, B planned on A) a refused A leaves a B that was planned on a state that never was.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_message_between_plan_and_append_harms_nothing() {
     let stream = Stream::new();
@@ -85,7 +85,7 @@ async fn a_foreign_message_between_plan_and_append_harms_nothing() {
     assert_eq!(fresh.revision(), 3);
 }
 
-/// Rule 4: a retry for another place while the first may still be stored would execute it twice.
+/// A retry for another place while the first may still be stored would execute it twice.
 #[tokio::test(start_paused = true)]
 async fn a_stored_write_whose_answer_is_lost_is_executed_once() {
     for fault in [Fault::ack_lost(), Fault::ack_lost().and_disconnect()] {
@@ -130,7 +130,7 @@ async fn an_attempt_that_arrives_late_counts_for_nobody() {
     }
 }
 
-/// Rule 4: the fence record goes to the place of what is not known, not behind it. The late attempt arrives after its author has
+/// The fence record goes to the place of what is not known, not behind it. The late attempt arrives after its author has
 /// taken note of the lost answer and before it has closed the place.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_arrives_before_its_fence_is_found() {
@@ -146,7 +146,7 @@ async fn an_attempt_that_arrives_before_its_fence_is_found() {
     assert!(stream.messages().iter().all(|m| !matches!(m.content, Content::Ours(_, Record::Fence))));
 }
 
-/// Rule 6: what stands where it was meant to counts, the rest is planned again, and the server's next start changes nothing.
+/// What stands where it was meant to counts, the rest is planned again, and the server's next start changes nothing.
 #[tokio::test(start_paused = true)]
 async fn a_half_stored_batch_is_settled_entry_by_entry() {
     for finish in [false, true] {
@@ -184,7 +184,7 @@ async fn a_half_stored_batch_is_settled_entry_by_entry() {
     }
 }
 
-/// Rule 5: an acknowledgement for another place proves nothing.
+/// An acknowledgement for another place proves nothing.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_acknowledgement_is_not_believed() {
     for place in [1, 7] {
